@@ -182,3 +182,68 @@ fn a_revocation_is_kept_as_long_as_its_token_could_be_accepted_d5_trap_11() {
         assert_eq!(answer(&revoked)["kept_until"], kept, "{more}{claims}");
     }
 }
+
+#[test]
+fn inspect_tells_all_that_is_known_of_a_token() {
+    let shop = stateless_bagisto();
+    let mut edge = Edge::in_front_of(&shop);
+    let claims = json!({ "sub": 5, "jti": "a-1", "iat": 1_790_000_000, "exp": 4_000_000_000_u64 });
+    let token = shop.sign(&claims);
+    let holder = Customer::holding(&shop, token.clone());
+    let look = |edge: &Edge, more: &[&str]| {
+        let command = [&["inspect", "--shop", "main", "--token", "-"], more].concat();
+        let outcome = edge.command_with_input(&command, token.as_bytes());
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        assert!(!outcome.stdout.contains(&token), "{outcome:?}");
+        outcome
+    };
+    let before = answer(&look(&edge, &[]));
+    assert_eq!(before["revoked"], Value::Null);
+    assert_eq!(before["claims"]["has_id"], true);
+    assert_eq!(before["claims"]["id_claim"], "/jti");
+    assert_eq!(before["claims"]["has_subject"], true);
+    assert_eq!(before["verified_by"]["algorithm"], "HS256");
+    assert!(
+        before["readings"].as_array().unwrap().len() >= 3,
+        "{before}"
+    );
+    let logout = holder.log_out(&edge);
+    assert_eq!(logout, 200);
+    let told = answer(&look(&edge, &[]));
+    let revoked = &told["revoked"];
+    assert_eq!(told["revoked_by"], "token");
+    assert_eq!(revoked["rule"], "POST /api/shop/customers/logout");
+    assert_eq!(revoked["request"].as_str(), logout.header("x-request-id"));
+    assert_eq!(revoked["shop"], "main");
+    assert_eq!(revoked["since_by"], "this node");
+    assert!(
+        revoked["until"].as_str().unwrap().starts_with("2096"),
+        "{told}"
+    );
+    assert!(told["notes"].as_array().unwrap().is_empty());
+    let text = look(&edge, &["--format", "text"]).stdout;
+    assert!(
+        text.contains("revoked_by  token\n") && text.contains("refused  yes\n"),
+        "{text}"
+    );
+    edge.restart();
+    let told = answer(&look(&edge, &[]));
+    assert_eq!(
+        told["revoked"]["since"],
+        Value::Null,
+        "the journal keeps no moment of a token"
+    );
+    assert!(
+        told["notes"][0]
+            .as_str()
+            .unwrap()
+            .contains("not known here"),
+        "{told}"
+    );
+    let of_customer = told["readings"].as_array().unwrap().iter();
+    let mut of_customer =
+        of_customer.filter(|one| one["as"] == "subject" && !one["entry"].is_null());
+    let entry = &of_customer.next().unwrap()["entry"];
+    assert_eq!(entry["since_by"], "journal", "{told}");
+    assert!(entry["since"].as_str().unwrap().starts_with("20"), "{told}");
+}

@@ -21,8 +21,12 @@ fn explained(edge: &Edge, id: &str) -> Value {
 
 /// The token's name in the last line of this edge that refused it.
 fn name_in_log(edge: &Edge) -> String {
-    let mut lines = edge.log_lines().into_iter().rev();
-    let line = lines.find(|line| line.contains("reason=revoked")).unwrap();
+    let find = || {
+        let mut lines = edge.log_lines().into_iter().rev();
+        lines.find(|line| line.contains("reason=revoked"))
+    };
+    eventually(|| find().is_some());
+    let line = find().unwrap();
     let rest = line.split_once(" token=").unwrap().1;
     rest.split(' ').next().unwrap().to_owned()
 }
@@ -115,6 +119,16 @@ fn what_an_operator_revoked_is_explained_too() {
         .command_with_input(&looked, alice.token().as_bytes());
     let looked: Value = serde_json::from_str(&looked.stdout).unwrap();
     assert_eq!(looked["log_name"], told["log_name"]);
+
+    let jane = Customer::named(&scene.shop, "jane");
+    eventually(|| {
+        let order = ["revoke", "--shop", "main", "--subject", "2"];
+        assert_eq!(scene.edge.command(&order).code, Some(0));
+        jane.visit(&scene.edge, PROFILE) == 401 // a logout spares the second in which it is
+    });
+    let refused = jane.visit(&scene.edge, PROFILE);
+    let told = explained(&scene.edge, refused.header("x-request-id").unwrap());
+    assert_eq!(told["revoked"]["rule"], "doorward revoke: subject");
 }
 
 #[test]

@@ -45,6 +45,27 @@ enum Command {
     /// Tell what the running process decided about a request, and what to do about it
     #[command(after_help = ORDER_CODES)]
     Explain(operator::Explain),
+    /// List, export and import the revocations of the running process
+    #[command(subcommand, after_help = ORDER_CODES)]
+    Revocations(operator::RevocationsCommand),
+    /// Print the state of the running process: shops, keys, servers, certificates, revocations, and what is not as it should be
+    #[command(after_help = ORDER_CODES)]
+    Status(operator::Status),
+    /// Show what the running process does, refreshed each second; `q` ends
+    #[command(after_help = ORDER_CODES)]
+    Top(operator::Top),
+    /// List the keys that verify tokens
+    #[command(subcommand, after_help = ORDER_CODES)]
+    Keys(operator::KeysCommand),
+    /// Change what the running process logs
+    #[command(subcommand, after_help = ORDER_CODES)]
+    Log(operator::LogCommand),
+    /// Make balancers send customers elsewhere: `/readyz` fails, while everything is served on
+    #[command(after_help = ORDER_CODES)]
+    Drain(operator::DrainArguments),
+    /// Write an archive for those who help: status, metrics, log, decisions, limits and configuration, without secrets
+    #[command(after_help = ORDER_CODES)]
+    SupportBundle(operator::Bundle),
     /// Make the running process read its configuration, keys and certificates again: all of it, or nothing
     #[command(after_help = RELOAD_CODES)]
     Reload(ProcessArguments),
@@ -92,6 +113,13 @@ impl Arguments {
             Command::Revoke(revoke) => operator::revoke(revoke),
             Command::Inspect(inspect) => operator::inspect(inspect),
             Command::Explain(explain) => operator::explain(&explain),
+            Command::Revocations(command) => operator::revocations(&command),
+            Command::Status(arguments) => operator::status(&arguments),
+            Command::Top(arguments) => operator::top(&arguments),
+            Command::Keys(command) => operator::keys(&command),
+            Command::Log(command) => operator::set_log(&command),
+            Command::Drain(arguments) => operator::drain(&arguments),
+            Command::SupportBundle(arguments) => operator::bundle(&arguments),
             Command::Reload(process) => operator::reload(&process),
             Command::Healthcheck(process) => operator::healthcheck(&process),
             Command::Config(command) => config_command::run(&command),

@@ -1,6 +1,7 @@
 //! `doorward config`: the configuration that is in force, and its schema.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
@@ -72,6 +73,13 @@ fn show(arguments: &ShowArguments) -> Result<(), CommandError> {
         }
     }
     Ok(())
+}
+
+/// The configuration in force without what may be a secret; `None`: it has faults.
+pub(super) fn in_force(path: &Path) -> Option<String> {
+    let keys = config::effective(path).ok()?;
+    let keys: Vec<_> = keys.iter().collect();
+    Some(as_toml(&keys))
 }
 
 fn as_toml(keys: &[&EffectiveKey]) -> String {

@@ -58,12 +58,20 @@ pub const EXITS: &[(&str, &[Exit])] = &[
     ("cluster init", FILES),
     ("cluster invite", FILES),
     ("cluster join", FILES),
+    ("cluster peers", ORDERS),
     ("cluster status", ORDERS),
+    ("completions", &[Exit::Done, Exit::Usage]),
     ("config schema", &[Exit::Done, Exit::Usage]),
     ("config show", &[Exit::Done, Exit::Usage, Exit::Config]),
     ("demo", &[Exit::Done, Exit::Failed, Exit::Usage]),
+    ("drain", ORDERS),
+    ("explain", ORDERS),
+    ("healthcheck", ORDERS),
     ("init", FILES),
     ("inspect", ORDERS),
+    ("keys list", ORDERS),
+    ("log set", ORDERS),
+    ("man", &[Exit::Done, Exit::Failed, Exit::Usage]),
     ("preset list", &[Exit::Done, Exit::Usage]),
     ("preset show", &[Exit::Done, Exit::Usage]),
     (
@@ -76,6 +84,9 @@ pub const EXITS: &[(&str, &[Exit])] = &[
             Exit::Config,
         ],
     ),
+    ("revocations export", ORDERS),
+    ("revocations import", ORDERS),
+    ("revocations list", ORDERS),
     ("revoke", ORDERS),
     (
         "run",
@@ -87,6 +98,9 @@ pub const EXITS: &[(&str, &[Exit])] = &[
             Exit::Config,
         ],
     ),
+    ("status", ORDERS),
+    ("support-bundle", ORDERS),
+    ("top", ORDERS),
 ];
 
 /// Orders to the running process.

@@ -1,6 +1,6 @@
 //! The log of the process on standard error: a line an event, values as `key=value`.
 
-use std::io;
+use std::io::{self, Write as _};
 
 use crate::clock;
 use crate::server;
@@ -16,10 +16,13 @@ pub(super) fn start(level: log::LevelFilter) {
     let has_priorities = server::is_journal(io::stderr());
     builder
         .format(move |out, record| {
+            let mut line = Vec::with_capacity(256);
+            write_line(&mut line, record)?;
+            server::note_log_line(&line);
             if has_priorities {
-                return write_with_priority(out, record);
+                return write_with_priority(out, record.level(), &line);
             }
-            write_line(out, record)
+            out.write_all(&line)
         })
         .init();
     log::set_max_level(level);
@@ -42,15 +45,13 @@ fn write_line(out: &mut impl io::Write, record: &log::Record<'_>) -> io::Result<
 }
 
 /// The same for the journal of systemd, which makes an entry of each line: each begins with its priority (sd-daemon(3)).
-fn write_with_priority(out: &mut impl io::Write, record: &log::Record<'_>) -> io::Result<()> {
-    let priority = match record.level() {
+fn write_with_priority(out: &mut impl io::Write, level: log::Level, text: &[u8]) -> io::Result<()> {
+    let priority = match level {
         log::Level::Error => 3,
         log::Level::Warn => 4,
         log::Level::Info => 6,
         log::Level::Debug | log::Level::Trace => 7,
     };
-    let mut text = Vec::with_capacity(256);
-    write_line(&mut text, record)?;
     for line in text.split_inclusive(|byte| *byte == b'\n') {
         write!(out, "<{priority}>")?;
         out.write_all(line)?;

@@ -1,4 +1,6 @@
 //! The commands of `doorward`, one file a command.
+//!
+//! More than a dozen files: each command has its own.
 
 mod arguments;
 mod check;

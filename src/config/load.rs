@@ -1,6 +1,7 @@
 //! Loads a configuration: into the typed parts of the program, or with every fault at once.
 
 use std::fs;
+use std::io;
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use log::LevelFilter;
 
 use super::cluster;
-use super::fault::{Fault, Faults};
+use super::fault::{Fault, Faults, lines_without_secrets};
 use super::include;
 use super::loops;
 use super::outline;
@@ -88,6 +89,11 @@ fn with_root<T>(path: &Path, text: &str, read: impl FnOnce(TomlTable<'_>) -> T) 
     let files = include::read(&first, &name);
     let included = include::parse(&files, &loading);
     read(TomlTable::roots(&first, &included))
+}
+
+/// The text of a configuration without the lines that may hold a secret.
+pub fn without_secrets(path: &Path) -> io::Result<String> {
+    Ok(lines_without_secrets(&fs::read_to_string(path)?))
 }
 
 /// Reads the text of a configuration. Reports call it `name`; files that it names are relative to

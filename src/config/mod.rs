@@ -26,7 +26,7 @@ mod upstream;
 pub use append::{NotAppended, append};
 pub use cluster::ClusterTable;
 pub use fault::{Fault, FaultView, Faults, Severity, SourceSpot, SourceText};
-pub use load::{Config, control_of, files_of, load, parse};
+pub use load::{Config, control_of, files_of, load, parse, without_secrets};
 pub use presets::{preset_text, presets};
 pub use reading::NamedFile;
 pub use shown::{EffectiveKey, KeyOrigin, defaults, effective, schema};

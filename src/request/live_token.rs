@@ -42,7 +42,7 @@ impl Gate {
             Some(cause) => Err(Refusal::Revoked {
                 cause,
                 token: token.identity().id,
-                by: token.identity().entry_of(cause),
+                by: self.revocations.entry_of(token.identity(), cause),
             }),
             None => Ok(()),
         }

@@ -63,8 +63,8 @@ pub use limits::{CountedBy, LimitedBy, RequestLimit, ShopLimits};
 pub use loggable_path::{loggable_path, loggable_text};
 pub use logout::{
     Agreement, Allowance, AnswerBy, Assent, ClientKey, HIDDEN_CUSTOMER, KnownLogouts, LogOut,
-    LogoutOrder, LogoutQuota, LogoutRule, Named, OperatorOrder, OverLimit, PastedToken, Scope,
-    Target, UnfitOrder, Wanted, When, has_room,
+    LogoutOrder, LogoutQuota, LogoutRule, Named, OperatorOrder, OverLimit, PastedClaims,
+    PastedToken, Scope, Target, UnfitOrder, Wanted, When, has_room,
 };
 pub use meaning::{Honoured, honour_meanings};
 pub use payload::Pointer;
@@ -81,9 +81,10 @@ pub use site::{
 };
 pub use token::{
     ALGORITHMS, Awaited, AwaitedSuccess, ClaimName, Claims, Confirmed, FailureWeight, FirstSuccess,
-    Flaw, IssuedAt, Issuer, JwksSource, KeyRing, KeySource, KeyState, Keys, NoneAccepted, Subject,
-    SuccessNews, TOKEN_BYTES_MAX, TimeClaim, TimeUnit, Token, TokenKind, TokenSettings, UnfitKey,
-    UnfitSet, UnknownToken, Unreadable, Verified, Verifier, algorithm_name, secret_bytes_min,
+    Flaw, IssuedAt, Issuer, JwksSource, KeyDescription, KeyRing, KeySource, KeyState, Keys,
+    NoneAccepted, Subject, SuccessNews, TOKEN_BYTES_MAX, TimeClaim, TimeUnit, Token, TokenKind,
+    TokenSettings, UnfitKey, UnfitSet, UnknownToken, Unreadable, Verified, Verifier,
+    algorithm_name, secret_bytes_min,
 };
 pub use token_endpoint::{AnswerTokens, HandedOut, OnReissue, TokenEndpoint};
 pub use verdict::{Observed, Verdict};

@@ -16,6 +16,7 @@ use super::journal::{Journal, JournalError, Progress};
 use super::journal_health::JournalHealth;
 use super::replication::{Origin, ReplicationLog, Row};
 use super::set::Set;
+use super::snapshot::RevocationSnapshot;
 use crate::clock::{self, UnixTime};
 
 /// How long the first logout of a group waits for others: less than an fsync takes.
@@ -49,6 +50,8 @@ enum WriteOrder {
         now: UnixTime,
     },
     Import(Import),
+    /// Read everything that was ordered before.
+    Read(oneshot::Sender<RevocationSnapshot>),
     /// End, once everything is written that was ordered before. The channel ends when the journal is closed.
     Close(Sender<()>),
     /// Write if nothing was written for long: the time is noted, and a disk that failed is asked again.
@@ -149,6 +152,13 @@ impl Committer {
         self.send(WriteOrder::Import(import));
     }
 
+    /// Orders a snapshot of everything that was ordered before. It ends without one if the journal can't be read.
+    pub(super) fn snapshot(&self) -> oneshot::Receiver<RevocationSnapshot> {
+        let (done, answer) = oneshot::channel();
+        self.send(WriteOrder::Read(done));
+        answer
+    }
+
     /// Orders the time to be noted now and then.
     pub(super) fn touch(&self) {
         self.send(WriteOrder::Touch);
@@ -220,6 +230,7 @@ impl Writer {
     fn commit(&mut self, group: Vec<WriteOrder>) {
         let mut fresh = Vec::new();
         let mut waiting = Vec::new();
+        let mut readers = Vec::new();
         for order in group {
             match order {
                 WriteOrder::Write { revocations, done } => {
@@ -232,22 +243,44 @@ impl Writer {
                     now,
                 } => self.drop_ended(&windows, undated, now),
                 WriteOrder::Import(import) => self.imports.push_back(import),
+                WriteOrder::Read(reader) => readers.push(reader),
                 WriteOrder::Close(closing) => self.closing = Some(closing),
                 WriteOrder::Touch => {}
             }
         }
+        let numbered = self.write_group(fresh);
+        for done in waiting {
+            let _ = done.send(numbered); // the waiting request may be gone; the revocation stands
+        }
+        for reader in readers {
+            self.let_read(reader);
+        }
+    }
+
+    /// The number of the last revocation, if everything of this node is on disk.
+    fn write_group(&mut self, fresh: Vec<Revocation>) -> Option<Numbered> {
         let import = self.next_import();
         if !self.is_due(&fresh, &import) {
-            return;
+            let (origin, number) = self.replication_log.own();
+            return Some(Numbered { origin, number });
         }
         let written = self.write(&fresh, &import); // a restart will not forget them
         let now = clock::now();
         for revocation in &fresh {
             self.set.insert(revocation, now); // refused here from now on, written or not
         }
-        let numbered = self.settle(written, fresh, import);
-        for done in waiting {
-            let _ = done.send(numbered); // the waiting request may be gone; the revocation stands
+        self.settle(written, fresh, import)
+    }
+
+    fn let_read(&mut self, reader: oneshot::Sender<RevocationSnapshot>) {
+        match self.journal.snapshot() {
+            Ok(rows) => {
+                let imports = self.imports.iter();
+                let imports = imports.flat_map(|import| &import.revocations);
+                let unwritten = self.unwritten.iter().chain(imports).copied().collect();
+                let _ = reader.send(RevocationSnapshot { rows, unwritten }); // it may be gone
+            }
+            Err(error) => error!("the journal can't be read: {error}"),
         }
     }
 

@@ -331,6 +331,32 @@ impl Revocation {
     }
 }
 
+/// Entries that come into force together. In this order no innocent token is refused meanwhile: a cutoff needs the dates
+/// and the spared tokens that belong to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Portion {
+    /// Dates.
+    Dates,
+    /// Tokens, sessions, and tokens that a cutoff spares.
+    Tokens,
+    /// Cutoffs.
+    Cutoffs,
+}
+
+impl Portion {
+    /// All of them, in their order.
+    pub const ALL: [Self; 3] = [Self::Dates, Self::Tokens, Self::Cutoffs];
+
+    /// That of a revocation.
+    pub const fn of(revocation: &Revocation) -> Self {
+        match revocation {
+            Revocation::Date { .. } => Self::Dates,
+            Revocation::Token { .. } => Self::Tokens,
+            Revocation::Cutoff { .. } => Self::Cutoffs,
+        }
+    }
+}
+
 /// Kept beyond the last moment of acceptance, against steps of the clock.
 pub const MARGIN: Duration = Duration::from_hours(1);
 

@@ -39,7 +39,7 @@ impl Identity {
     }
 
     /// The entry by which it is refused for this cause, as far as the cause tells.
-    pub fn entry_of(&self, cause: Cause) -> Id {
+    pub(super) fn entry_of(&self, cause: Cause) -> Id {
         let wanted = match cause {
             Cause::Token => return self.id,
             Cause::Unknown => Cause::Subject,

@@ -20,6 +20,12 @@ use crate::clock::{self, UnixTime};
 /// How long a logout waits for the disk before it is answered with 503.
 const DISK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// A start that replays for longer tells once a second how far it is.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
+
+/// After so many rows the clock is looked at.
+const REPLAYED_BEFORE_A_LOOK: u64 = 4_096;
+
 /// How old the last write of a journal may be at the start before it is warned of. A process writes once a minute,
 /// and a restart takes a minute or two.
 const JOURNAL_AGE_MAX: Duration = Duration::from_mins(5);
@@ -76,8 +82,16 @@ impl Revocations {
     fn replay(journal: Journal, sum_key: SumKey, grace: Duration) -> Result<Self, JournalError> {
         let set = Arc::new(Set::summed_under(sum_key, grace));
         let now = clock::now();
+        let (mut rows, mut told_at) = (0_u64, clock::instant());
         journal.replay(|revocation| {
             set.insert(&revocation, now);
+            rows += 1;
+            if rows.is_multiple_of(REPLAYED_BEFORE_A_LOOK)
+                && clock::instant().duration_since(told_at) >= TOLD_EVERY
+            {
+                told_at = clock::instant();
+                log::info!(rows; "replaying the journal");
+            }
         })?;
         let notes = journal.notes().clone();
         let behind = notes.clock.since(now);

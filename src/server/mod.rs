@@ -6,6 +6,7 @@ mod connection;
 mod journal_stream;
 mod keys;
 mod log_filters;
+mod log_tail;
 mod operator;
 mod outline;
 mod probe;
@@ -30,8 +31,11 @@ pub use connection::listener::{HttpsRedirect, ListenerRules};
 pub use connection::read_proxy_header;
 pub use journal_stream::is_journal;
 pub use log_filters::log_filters;
+pub use log_tail::note_log_line;
 pub use operator::client::exchange;
-pub use operator::control_client::{call, call_cluster, call_explain, call_meanings, order_reload};
+pub use operator::control_client::{
+    call, call_cluster, call_explain, call_for_pieces, call_meanings, order, order_reload,
+};
 pub use operator::order::ControlOrder;
 pub use outline::Outline;
 pub use probe::{Probed, probe};

@@ -27,6 +27,17 @@ impl Outline {
         keys.any(|key| key.split('.').next() == Some(name))
     }
 
+    /// A digest of the whole configuration.
+    pub(crate) fn digest(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        for (key, value) in &self.0 {
+            hasher.update(&(key.len() as u64).to_le_bytes());
+            hasher.update(key.as_bytes());
+            hasher.update(value.as_bytes());
+        }
+        hasher.finalize()
+    }
+
     /// The keys whose value differs there, that are new there, or that are missing there.
     pub(crate) fn changed_in(&self, there: &Self) -> Vec<String> {
         let keys = self.0.keys().chain(there.0.keys());

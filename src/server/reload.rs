@@ -5,7 +5,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -118,7 +118,8 @@ impl Reloader {
         let mut outline = self.outline.lock();
         self.notify.reloading();
         let outcome = self.replace(&mut outline);
-        self.record.record(outcome.is_ok(), clock::now());
+        let failure = outcome.as_ref().err().map(ReloadError::first_line);
+        self.record.record(failure, clock::now());
         match &outcome {
             Ok(Reloaded {
                 shops,
@@ -146,7 +147,8 @@ impl Reloader {
         let reloads = Arc::clone(self);
         let done = tokio::task::spawn_blocking(move || reloads.reload()).await;
         let failed = |_| {
-            self.record.record(false, clock::now());
+            let why = "error: the reload ended in a panic".to_owned();
+            self.record.record(Some(why), clock::now());
             error!("a reload ended in a panic; the old configuration stays in use");
         };
         done.map_err(failed).ok()
@@ -211,6 +213,19 @@ fn open_access_log(next: &Snapshot) -> Result<Option<AccessLogSink>, ReloadError
     opened.map(Some).map_err(failed)
 }
 
+impl ReloadError {
+    /// What is wrong in one line, without the lines of the file, which may hold secrets.
+    fn first_line(&self) -> String {
+        let text = self.to_string();
+        let mut lines = text.lines();
+        let fault = lines.find(|line| line.starts_with("error"));
+        fault
+            .or_else(|| text.lines().next())
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
 impl fmt::Display for ReloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -249,6 +264,21 @@ impl RestartOnlySettings {
                 .as_ref()
                 .map(RestartOnlyCluster::from_settings),
         }
+    }
+
+    /// Where the operator listens.
+    pub(crate) fn operator(&self) -> Option<SocketAddr> {
+        self.operator
+    }
+
+    /// The control socket.
+    pub(crate) fn control(&self) -> &Path {
+        &self.control
+    }
+
+    /// The data folder.
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data_dir
     }
 
     /// The keys whose value differs there.

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 use crate::clock::UnixTime;
 
 /// Counts reloads.
@@ -10,6 +12,8 @@ pub(crate) struct ReloadRecord {
     last_good_at: AtomicU64,
     succeeded: AtomicU64,
     failed: AtomicU64,
+    /// When the file was last read, and what was wrong with it.
+    last: Mutex<(UnixTime, Option<String>)>,
 }
 
 impl ReloadRecord {
@@ -20,11 +24,14 @@ impl ReloadRecord {
             last_good_at: AtomicU64::new(start.seconds()),
             succeeded: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            last: Mutex::new((start, None)),
         }
     }
 
     /// A reload ended.
-    pub(crate) fn record(&self, good: bool, now: UnixTime) {
+    pub(crate) fn record(&self, failure: Option<String>, now: UnixTime) {
+        let good = failure.is_none();
+        *self.last.lock() = (now, failure);
         self.last_failed.store(!good, Ordering::Relaxed);
         if good {
             self.last_good_at.store(now.seconds(), Ordering::Relaxed);
@@ -42,6 +49,11 @@ impl ReloadRecord {
     /// When a configuration was last taken, the start included.
     pub(crate) fn last_good_at(&self) -> UnixTime {
         UnixTime::from_seconds(self.last_good_at.load(Ordering::Relaxed))
+    }
+
+    /// When a configuration was last read, and why it was not taken, in one line.
+    pub(crate) fn last(&self) -> (UnixTime, Option<String>) {
+        self.last.lock().clone()
     }
 
     /// How many reloads succeeded.

@@ -22,7 +22,6 @@ use super::operator::decisions::Decisions;
 use super::operator::endings::Endings;
 use super::operator::log_id::LogKey;
 use super::operator::metrics::Metrics;
-use super::operator::near_misses::NearMisses;
 use super::operator::recorder::Recorder;
 use super::outline::Outline;
 use super::process::inherited::Inherited;
@@ -234,7 +233,7 @@ fn proxy(
         metrics,
         log_key,
         recorder,
-        near_misses: NearMisses::default(),
+        near_misses: Arc::default(),
         connector: Arc::new(Connector::new(None)),
         keys: Arc::clone(keys),
         single_flight: SingleFlight::default(),

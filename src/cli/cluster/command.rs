@@ -5,7 +5,7 @@ use clap::Subcommand;
 use super::init::{Init, init};
 use super::invite::{Invite, invite};
 use super::join::{Join, join};
-use super::status::{force_ready, status};
+use super::status::{PeersArguments, force_ready, peers, status};
 use crate::cli::exit::CommandError;
 use crate::cli::operator::ProcessArguments;
 
@@ -20,6 +20,8 @@ pub(in crate::cli) enum ClusterCommand {
     Join(Join),
     /// Print the state of the running node and of its peers
     Status(ProcessArguments),
+    /// List the other nodes, a line each: state, connection, and how far behind
+    Peers(PeersArguments),
     /// Make the running node serve by what it knows, although other nodes may know of more logouts
     ForceReady(ProcessArguments),
 }
@@ -31,6 +33,7 @@ pub(in crate::cli) fn run(command: ClusterCommand) -> Result<(), CommandError> {
         ClusterCommand::Invite(arguments) => invite(&arguments),
         ClusterCommand::Join(arguments) => join(&arguments),
         ClusterCommand::Status(process) => status(&process),
+        ClusterCommand::Peers(arguments) => peers(&arguments),
         ClusterCommand::ForceReady(process) => force_ready(&process),
     }
 }

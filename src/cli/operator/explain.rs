@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::format::JsonFormat;
 use super::order::print_answer;
 use super::process::{ProcessArguments, no_answer, socket_of};
 use crate::cli::exit::CommandError;
@@ -15,6 +16,8 @@ pub(in crate::cli) struct Explain {
     /// The `X-Request-Id` of its answer
     #[arg(long, value_name = "ID")]
     request_id: String,
+    #[command(flatten)]
+    format: JsonFormat,
 }
 
 /// Prints what the running process decided about a request.
@@ -22,5 +25,5 @@ pub(in crate::cli) fn explain(explain: &Explain) -> Result<(), CommandError> {
     let socket = socket_of(&explain.process)?;
     let asked = server::call_explain(&socket, &explain.request_id);
     let (status, answer) = asked.map_err(|error| no_answer(&socket, &error))?;
-    print_answer(status.as_u16(), &answer)
+    print_answer(status.as_u16(), &answer, explain.format.format)
 }

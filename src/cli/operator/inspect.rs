@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::format::JsonFormat;
 use super::order::{call, refuse_long};
 use super::process::{ProcessArguments, socket_of};
 use super::token_file::read_token;
@@ -22,13 +23,16 @@ pub(in crate::cli) struct Inspect {
     /// The token in this file; `-` reads it from standard input
     #[arg(long, value_name = "FILE", requires = "shop")]
     token: Option<PathBuf>,
+    #[command(flatten)]
+    format: JsonFormat,
 }
 
 /// Prints what is in force in the running process.
 pub(in crate::cli) fn inspect(inspect: Inspect) -> Result<(), CommandError> {
     let socket = socket_of(&inspect.process)?;
+    let format = inspect.format.format;
     let (Some(shop), Some(file)) = (inspect.shop, inspect.token) else {
-        return call(&socket, "/inspect", None);
+        return call(&socket, "/inspect", None, format);
     };
     let shop = Some(shop);
     refuse_long([("shop", &shop)])?;
@@ -37,5 +41,5 @@ pub(in crate::cli) fn inspect(inspect: Inspect) -> Result<(), CommandError> {
         target: Target::Token(read_token(&file)?),
         dry_run: false,
     };
-    call(&socket, "/inspect", Some(&order))
+    call(&socket, "/inspect", Some(&order), format)
 }

@@ -1,18 +1,36 @@
-//! `doorward revoke`, `inspect`, `reload` and `healthcheck`: orders to the running process.
+//! Orders to the running process.
+//!
+//! More than a dozen files: each command has its own.
 
+mod bundle;
 mod explain;
 mod healthcheck;
+mod format;
 mod inspect;
+mod keys;
 mod order;
 mod process;
+mod progress;
 mod reload;
+mod revocations;
 mod revoke;
 mod running;
+mod status;
+mod steer;
+mod tarball;
 mod token_file;
+mod top;
 
+pub(super) use bundle::{Bundle, bundle};
 pub(super) use explain::{Explain, explain};
+pub(super) use format::Format;
 pub(super) use healthcheck::healthcheck;
 pub(super) use inspect::{Inspect, inspect};
+pub(super) use keys::{KeysCommand, keys};
 pub(super) use process::{ProcessArguments, no_answer, socket_of};
 pub(super) use reload::reload;
+pub(super) use revocations::{RevocationsCommand, revocations};
 pub(super) use revoke::{Revoke, revoke};
+pub(super) use status::{Status, peer_line, status};
+pub(super) use steer::{DrainArguments, LogCommand, drain, set_log};
+pub(super) use top::{Top, top};

@@ -21,6 +21,13 @@ pub(in crate::cli) struct ProcessArguments {
     control: Option<PathBuf>,
 }
 
+impl ProcessArguments {
+    /// The configuration.
+    pub(super) fn config(&self) -> &Path {
+        &self.config
+    }
+}
+
 /// The control socket of the running process. What the process itself shows counts: its file may be half edited.
 pub(in crate::cli) fn socket_of(process: &ProcessArguments) -> Result<PathBuf, CommandError> {
     if let Some(control) = &process.control {

@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 use clap::Args;
 use serde_json::Value;
 
+use super::format::{Format, JsonFormat};
 use super::order::{call, print_answer, refuse_long};
 use super::process::{ProcessArguments, no_answer, socket_of};
 use super::token_file::read_token;
@@ -34,6 +35,8 @@ pub(in crate::cli) struct Revoke {
     /// Do not ask before all customers are cut off; needed where standard input is no terminal
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    format: JsonFormat,
 }
 
 #[derive(Args)]
@@ -82,7 +85,7 @@ pub(in crate::cli) fn revoke(revoke: Revoke) -> Result<(), CommandError> {
     if is_now {
         order.target = Target::AllBefore(clock::now().seconds());
     }
-    call(&socket, "/revoke", Some(&order))
+    call(&socket, "/revoke", Some(&order), revoke.format.format)
 }
 
 /// Prints what the order would do, and asks whether to go on.
@@ -97,7 +100,7 @@ fn is_confirmed(socket: &Path, order: &mut ControlOrder) -> Result<bool, Command
     order.dry_run = false;
     let (status, answer) = tried.map_err(|error| no_answer(socket, &error))?;
     if !status.is_success() {
-        print_answer(status.as_u16(), &answer)?;
+        print_answer(status.as_u16(), &answer, Format::Json)?;
     }
     let asked = question(order.shop.as_deref(), &answer);
     write!(io::stderr(), "{asked}").map_err(CommandError::failed)?;

@@ -273,6 +273,21 @@ pub(super) fn hides(text: &str, lines: &Range<usize>) -> bool {
     false
 }
 
+/// A text without the lines that may hold a secret.
+pub(in crate::config) fn without_secrets(text: &str) -> String {
+    let mut reading = Reading::default();
+    let lines = text.split_inclusive('\n');
+    lines
+        .map(|line| {
+            if reading.take(line) {
+                "# (a line that may hold a secret)\n"
+            } else {
+                line
+            }
+        })
+        .collect()
+}
+
 /// The part of a line that can be shown of an entry whose value can't: its key and the `=`.
 pub(super) fn key_of_entry(line: &str) -> Option<&str> {
     let end = line.find('=')?;

@@ -17,7 +17,7 @@ pub use allowance::{Allowance, OverLimit};
 pub use known_logouts::KnownLogouts;
 pub use operator_order::OperatorOrder;
 pub use order_target::{Named, Target, UnfitOrder};
-pub use pasted_token::{HIDDEN_CUSTOMER, PastedToken};
+pub use pasted_token::{HIDDEN_CUSTOMER, PastedClaims, PastedToken};
 pub use quota::{LogoutQuota, has_room};
 pub use recognised_logout::{LogOut, LogoutOrder};
 pub use rule::{AnswerBy, Assent, ClientKey, LogoutRule, Scope, When};

@@ -1,12 +1,15 @@
 //! A token that an operator pastes: alone, or as it stands in a header, a cookie or a parameter.
 
+use serde_json::Value;
 use smallvec::SmallVec;
 
 use super::order_target::UnfitOrder;
 use crate::clock::UnixTime;
 use crate::request::credential::{Carrier, cookie_value, is_no_text, trimmed};
 use crate::request::shop::Shop;
-use crate::request::token::{Flaw, Token, TokenKind, has_jwt_shape, jwts_in};
+use crate::request::token::{
+    Compact, Flaw, Token, TokenKind, decode_object, has_jwt_shape, jwts_in,
+};
 use crate::revocation::{Cause, Id, Revocations};
 
 /// The note about a token that is not known to be revoked, if [`Shop::has_hidden_customer`].
@@ -17,8 +20,61 @@ pub const HIDDEN_CUSTOMER: &str = "this node does not know whose this token is: 
 pub struct PastedToken {
     /// The token, or why it is invalid.
     pub token: Result<Token, Flaw>,
+    /// What it says of itself, if it is verified.
+    pub claims: Option<PastedClaims>,
     /// Its digests in other readings: as an opaque token, or by a part of it.
     pub(super) digests: SmallVec<[Id; 4]>,
+}
+
+/// What a verified token says of itself, by the claims that are read. Their values are not kept: by a customer or an id, somebody
+/// may be found.
+#[derive(Debug)]
+pub struct PastedClaims {
+    /// Its algorithm.
+    pub algorithm: Option<String>,
+    /// The `kid` of its key.
+    pub key_id: Option<String>,
+    /// Its `iss`, if it is one of those that are configured.
+    pub issuer: Option<String>,
+    /// Whether it has an id.
+    pub has_id: bool,
+    /// The claim of the id.
+    pub id_claim: String,
+    /// Whether it names a customer.
+    pub has_subject: bool,
+    /// The claims of the customer.
+    pub subject_claims: Vec<String>,
+    /// Whether it names a session.
+    pub has_session: bool,
+    /// The claim of the session.
+    pub session_claim: String,
+    /// Before this moment it is not valid yet.
+    pub not_before: Option<UnixTime>,
+}
+
+/// What a token with this text says of itself, if it is verified.
+fn claims_of(token: &Token, text: &str) -> Option<PastedClaims> {
+    let settings = match token {
+        Token::Verified(token) => &token.settings,
+        Token::Confirmed(_) | Token::Opaque(_) | Token::Inactive(_) => return None,
+    };
+    let compact = Compact::parse(text).ok()?;
+    let payload = decode_object(compact.payload).ok()?;
+    let values = settings.claims.values_in(&payload).ok()?;
+    let text_of = |value: &Value, name: &str| value.get(name)?.as_str().map(str::to_owned);
+    let subject_claims = settings.claims.subject.iter();
+    Some(PastedClaims {
+        algorithm: text_of(&compact.header, "alg"),
+        key_id: text_of(&compact.header, "kid"),
+        issuer: text_of(&payload, "iss").filter(|issuer| settings.issuers.contains(issuer)),
+        has_id: values.id.is_some(),
+        id_claim: settings.claims.id.to_string(),
+        has_subject: values.subject.is_some(),
+        subject_claims: subject_claims.map(ToString::to_string).collect(),
+        has_session: values.session.is_some(),
+        session_claim: settings.claims.session.to_string(),
+        not_before: values.not_before,
+    })
 }
 
 impl PastedToken {
@@ -26,9 +82,15 @@ impl PastedToken {
     pub fn refused_by(&self, revocations: &Revocations) -> Option<Cause> {
         let token = self.token.as_ref().ok();
         let covered = token.and_then(|token| revocations.covers(token.identity()));
+        covered.or_else(|| self.dead_digest(revocations).map(|_| Cause::Token))
+    }
+
+    /// The digest of another reading that is revoked.
+    pub fn dead_digest(&self, revocations: &Revocations) -> Option<Id> {
         let mut digests = self.digests.iter();
-        let is_dead = |id: &Id| revocations.has_undated_token(id);
-        covered.or_else(|| digests.any(is_dead).then_some(Cause::Token))
+        digests
+            .find(|id| revocations.has_undated_token(id))
+            .copied()
     }
 }
 
@@ -63,7 +125,13 @@ impl Shop {
             digests.sort_unstable();
             digests.dedup();
         }
-        Ok(PastedToken { token, digests })
+        let claims = token.as_ref().ok();
+        let claims = claims.and_then(|token| claims_of(token, text));
+        Ok(PastedToken {
+            token,
+            claims,
+            digests,
+        })
     }
 
     fn token_as_pasted(&self, text: &str, now: UnixTime) -> Result<Token, Flaw> {

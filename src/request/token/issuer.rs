@@ -211,6 +211,11 @@ impl Issuer {
         &self.ring
     }
 
+    /// Its keys.
+    pub fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.ring.held().keys)
+    }
+
     /// How many keys there are.
     pub fn key_count(&self) -> usize {
         self.ring.held().keys.count()

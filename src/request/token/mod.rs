@@ -23,8 +23,8 @@ pub use key_ring::{KeyRing, KeyState};
 pub use key_source::{JwksSource, KeySource};
 pub(super) use keys::Acceptance;
 pub use keys::{
-    ALGORITHMS, FailureWeight, FirstSuccess, Keys, NoneAccepted, SuccessNews, UnfitKey, UnfitSet,
-    algorithm_name, secret_bytes_min,
+    ALGORITHMS, FailureWeight, FirstSuccess, KeyDescription, Keys, NoneAccepted, SuccessNews,
+    UnfitKey, UnfitSet, algorithm_name, secret_bytes_min,
 };
 pub use known_token::{Confirmed, Token, Verified};
 pub use settings::{TokenKind, TokenSettings, UnknownToken};

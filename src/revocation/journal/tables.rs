@@ -3,12 +3,13 @@
 //! Tokens are keyed by window first, so that new rows are neighbours and an ended window is one range.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::notes::{Notes, Progress};
 use crate::clock::UnixTime;
-use crate::revocation::entry::{DateKind, Id, Revocation, Source, Window};
+use crate::revocation::entry::{DateKind, Id, Portion, Revocation, Source, Window};
 use crate::revocation::replication::Origin;
 
 /// The layout that this version reads and writes. Any other is refused.
@@ -194,22 +195,60 @@ pub(super) fn read_rows(
     transaction: &ReadTransaction,
     each: &mut impl FnMut(Revocation),
 ) -> Result<(), redb::Error> {
+    let mut each = |revocation| {
+        each(revocation);
+        true
+    };
+    read_tokens(transaction, &mut each)?;
+    read_moments(transaction, CUTOFF..=u8::MAX, &mut each)
+}
+
+/// Hands the rows of a portion to `each` until it returns false.
+pub(super) fn read_portion(
+    transaction: &ReadTransaction,
+    portion: Portion,
+    each: &mut impl FnMut(Revocation) -> bool,
+) -> Result<(), redb::Error> {
+    match portion {
+        Portion::Tokens => read_tokens(transaction, each),
+        Portion::Dates => read_moments(transaction, CUTOFF + 1..=u8::MAX, each),
+        Portion::Cutoffs => read_moments(transaction, CUTOFF..=CUTOFF, each),
+    }
+}
+
+fn read_tokens(
+    transaction: &ReadTransaction,
+    each: &mut impl FnMut(Revocation) -> bool,
+) -> Result<(), redb::Error> {
     for row in transaction.open_table(TOKENS)?.iter()? {
         let (key, value) = row?;
         let ((window, _sequence), (id, until, source)) = (key.value(), value.value());
-        each(Revocation::Token {
+        let token = Revocation::Token {
             id: Id::from_bytes(*id),
             window: Window::from_number(window),
             until: UnixTime::from_seconds(until),
             source: Source::from_number(source),
-        });
+        };
+        if !each(token) {
+            break;
+        }
     }
-    for row in transaction.open_table(MOMENTS)?.iter()? {
+    Ok(())
+}
+
+fn read_moments(
+    transaction: &ReadTransaction,
+    kinds: RangeInclusive<u8>,
+    each: &mut impl FnMut(Revocation) -> bool,
+) -> Result<(), redb::Error> {
+    let (first, last) = (&[0; 16], &[u8::MAX; 16]);
+    let range = (*kinds.start(), first)..=(*kinds.end(), last);
+    for row in transaction.open_table(MOMENTS)?.range(range)? {
         let (key, value) = row?;
         let ((kind, id), (moment, until)) = (key.value(), value.value());
         let id = Id::from_bytes(*id);
         let until = UnixTime::from_seconds(until);
-        each(match (kind, DateKind::from_number(kind)) {
+        let revocation = match (kind, DateKind::from_number(kind)) {
             (CUTOFF, _) => Revocation::Cutoff {
                 id,
                 not_before: UnixTime::from_seconds(moment),
@@ -225,7 +264,10 @@ pub(super) fn read_rows(
                 let why = format!("it has a row of the unknown kind {kind}");
                 return Err(redb::Error::Corrupted(why));
             }
-        });
+        };
+        if !each(revocation) {
+            break;
+        }
     }
     Ok(())
 }

@@ -72,6 +72,11 @@ impl Dates {
         at_ms(&self.ended, customer)
     }
 
+    /// The date of this kind.
+    pub(super) fn date_of(&self, kind: DateKind, id: &Id) -> Option<u64> {
+        at_ms(self.of_kind(kind), id)
+    }
+
     /// Whether a dead token was handed out again after the last of its ends, and the shop's word counts.
     pub(super) fn is_revived(&self, token: &Identity) -> bool {
         let revived = token

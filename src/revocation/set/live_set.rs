@@ -158,6 +158,19 @@ impl Set {
         self.undated.contains(id) && !(self.revives() && self.dates.is_revived_alone(id))
     }
 
+    /// What is in force about this id. `window`: where it is looked for, if it is that of a token with an end.
+    pub fn find(&self, id: &Id, window: Window) -> Option<Revocation> {
+        let undated = || Some(self.undated.ids.get(id)?.revocation(*id));
+        let cutoff = || Some(self.cutoffs.get(id)?.revocation(*id));
+        let of_window = self.windows.find(window, id);
+        of_window.or_else(undated).or_else(cutoff)
+    }
+
+    /// The date of this kind of a token or a customer, in milliseconds since the epoch.
+    pub fn date_of(&self, kind: DateKind, id: &Id) -> Option<u64> {
+        self.dates.date_of(kind, id)
+    }
+
     /// Whether everything that this revocation refuses is refused by its name already. Reads every window.
     pub fn holds(&self, revocation: &Revocation) -> bool {
         match revocation {

@@ -65,6 +65,18 @@ impl Windows {
         index.get(&window).is_some_and(|ids| ids.contains(id))
     }
 
+    /// The entry of a token that ends in this window.
+    pub(super) fn find(&self, window: Window, id: &Id) -> Option<Revocation> {
+        let index = self.index.read();
+        let ids = index.get(&window).filter(|ids| ids.contains(id))?;
+        Some(Revocation::Token {
+            id: *id,
+            window,
+            until: ids.kept_until(),
+            source: Source::Verified,
+        })
+    }
+
     /// Whether a token of this id is revoked, whenever it ends. Reads every window.
     pub(super) fn any_contains(&self, id: &Id) -> bool {
         self.index.read().values().any(|ids| ids.contains(id))

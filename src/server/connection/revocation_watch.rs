@@ -303,7 +303,7 @@ impl WatchedRequest {
                 shop: &self.shop,
                 cause,
                 token: identity.id,
-                by: identity.entry_of(cause),
+                by: self.revocations.entry_of(identity, cause),
             })
         })
     }

@@ -25,6 +25,40 @@ pub fn exchange(
     parse(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an HTTP answer"))
 }
 
+/// Sends a request without body that asks for the connection to be closed. The body of a successful answer goes to `each`,
+/// piece by piece.
+pub(crate) fn exchange_in_pieces(
+    mut stream: impl Read + Write,
+    head: &str,
+    each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<Response<Vec<u8>>> {
+    write!(stream, "{head}Connection: close\r\n\r\n")?;
+    stream.flush()?;
+    let (mut answer, mut block) = (Vec::new(), vec![0; 64 << 10]);
+    let mut head: Option<Response<Vec<u8>>> = None;
+    loop {
+        let length = stream.read(&mut block)?;
+        match &mut head {
+            Some(head) if head.status().is_success() => each(&block[..length])?,
+            Some(head) => head.body_mut().extend_from_slice(&block[..length]),
+            None => {
+                answer.extend_from_slice(&block[..length]);
+                head = parse(&answer);
+                if let Some(head) = head.as_mut().filter(|head| head.status().is_success()) {
+                    each(&std::mem::take(head.body_mut()))?;
+                }
+            }
+        }
+        if length == 0 {
+            let not_http = || io::Error::new(io::ErrorKind::InvalidData, "not an HTTP answer");
+            return head.ok_or_else(not_http);
+        }
+        if head.is_none() && answer.len() > ANSWER_HEAD_BYTES_MAX {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+    }
+}
+
 /// Sends a request without body that asks for the connection to be closed, and reads as far as the status.
 pub(crate) fn status_of(mut stream: impl Read + Write, head: &str) -> io::Result<StatusCode> {
     write!(stream, "{head}Connection: close\r\n\r\n")?;

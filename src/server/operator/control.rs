@@ -5,7 +5,9 @@
 //! `POST /explain` tells what was decided about a request; `GET /readyz` tells whether the process is ready, and why not;
 //! `POST /reload` reads the configuration anew and answers when that is done; `GET /cluster` tells of the other
 //! nodes; `POST /cluster/force-ready` makes this one serve without them; `GET /meanings` lists what names meant when
-//! entries were made.
+//! entries were made. `GET /status` tells everything about the process; `GET /revocations` lists what is in force,
+//! `GET /revocations/export` copies it, and `POST /revocations/import` takes a copy over; `POST /log` and `POST /drain`
+//! steer the process.
 
 use std::sync::Arc;
 
@@ -22,13 +24,14 @@ use super::explain::decisions;
 use super::listener::with_type;
 use super::log_id::LogKey;
 use super::order::{ControlOrder, PeerProcess};
+use super::orders::LongAnswer;
 use super::readiness::{ReadinessCheck, ReadinessReport};
 use super::recorder::Recorder;
+use super::status::StatusSources;
 use crate::clock::{self, UnixTime};
 use crate::cluster::Node;
-use crate::request::{Gate, HIDDEN_CUSTOMER, OperatorOrder, Shop, Target, Token, UnfitOrder};
+use crate::request::{Gate, OperatorOrder, Shop, Target, UnfitOrder};
 use crate::revocation::Revocation;
-use crate::server::process::traffic::Traffic;
 use crate::server::reload::{ReloadError, Reloader};
 use crate::server::reload_record::ReloadRecord;
 use crate::server::snapshot::{SharedSnapshot, Snapshot};
@@ -39,7 +42,15 @@ pub(crate) struct Control {
     pub(crate) reloads: Arc<Reloader>,
     pub(crate) log_key: LogKey,
     pub(crate) recorder: Arc<Recorder>,
-    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) status: Arc<StatusSources>,
+}
+
+/// An answer to an order.
+pub(crate) enum ControlAnswer {
+    /// It is there.
+    Whole(Response<Vec<u8>>),
+    /// It comes piece by piece.
+    LongAnswer(LongAnswer),
 }
 
 /// The longest order: a token in its carrier and a few names, with up to six bytes of JSON for one byte.
@@ -48,41 +59,73 @@ const ORDER_BYTES_MAX: usize = 1 << 20;
 impl Control {
     /// Carries out the order of a request.
     pub(crate) async fn answer(
-        &self,
+        self: &Arc<Self>,
         session: &mut ServerSession,
         peer: PeerProcess,
-    ) -> Response<Vec<u8>> {
+    ) -> ControlAnswer {
         let head = session.req_header();
-        let (method, path) = (head.method.clone(), head.uri.path().to_owned());
+        let (method, uri) = (head.method.clone(), head.uri.clone());
         let body = match read_body(session).await {
             Ok(body) => body,
-            Err(failed) => return answer(Err(failed)),
+            Err(failed) => return ControlAnswer::Whole(answer(Err(failed))),
         };
+        match (&method, uri.path()) {
+            (&Method::GET, "/revocations") => {
+                let shop = shop_in(uri.query().unwrap_or_default());
+                ControlAnswer::LongAnswer(self.list(shop))
+            }
+            (&Method::GET, "/revocations/export") => {
+                let snapshot = self.snapshot.load_full();
+                match self.export(&snapshot.gate, peer).await {
+                    Ok(pieces) => ControlAnswer::LongAnswer(pieces),
+                    Err(failed) => ControlAnswer::Whole(answer(Err(failed))),
+                }
+            }
+            (_, path) => ControlAnswer::Whole(self.carry_out(&method, path, &body, peer).await),
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &[u8],
+        peer: PeerProcess,
+    ) -> Response<Vec<u8>> {
         let snapshot = self.snapshot.load_full();
-        answer(match (&method, path.as_str()) {
+        answer(match (method, path) {
             (&Method::GET, "/inspect") => Ok(count(&snapshot.gate, &self.reloads.record)),
             (&Method::GET, "/readyz") => Ok(self.readiness(&snapshot)),
             (&Method::GET, "/meanings") => Ok(meanings_of(&snapshot.gate)),
-            (&Method::POST, "/inspect") => self.look(&snapshot.gate, &body),
-            (&Method::POST, "/revoke") => self.revoke(&snapshot.gate, &body, peer).await,
+            (&Method::POST, "/inspect") => self.look(&snapshot.gate, body),
+            (&Method::POST, "/revoke") => self.revoke(&snapshot.gate, body, peer).await,
             (&Method::GET, "/cluster") => self.cluster(),
             (&Method::POST, "/cluster/force-ready") => self.force_ready(peer),
-            (&Method::POST, "/explain") => self.explain(&snapshot.gate, &body),
+            (&Method::POST, "/explain") => self.explain(&snapshot.gate, body),
             (&Method::POST, "/reload") => self.reload(peer).await,
+            (&Method::GET, "/status") => Ok(self.status.document()),
+            (&Method::GET, "/facts") => Ok(self.facts()),
+            (&Method::POST, "/revocations/compare") => self.compare(&snapshot.gate, body),
+            (&Method::POST, "/revocations/import") => {
+                self.import(&snapshot.gate, body, peer).await
+            }
+            (&Method::POST, "/log") => Self::set_log_level(body, peer),
+            (&Method::POST, "/drain") => self.drain(body, peer),
             _ => Err((
                 StatusCode::NOT_FOUND,
-                "POST /revoke, POST /reload, POST /inspect, POST /explain, GET /inspect, GET /readyz, \
-                 GET /meanings, GET /cluster, POST /cluster/force-ready"
+                "POST /revoke, POST /reload, POST /inspect, POST /explain, POST /log, POST /drain, \
+                 POST /revocations/import, POST /revocations/compare, GET /status, GET /facts, GET /revocations, \
+                 GET /revocations/export, GET /inspect, GET /readyz, GET /meanings, GET /cluster, POST /cluster/force-ready"
                     .into(),
             )),
         })
     }
 }
 
-type ControlResult = Result<Value, (StatusCode, ControlFailure)>;
+pub(super) type ControlResult = Result<Value, (StatusCode, ControlFailure)>;
 
 /// Why an order was not carried out.
-struct ControlFailure {
+pub(super) struct ControlFailure {
     why: String,
     /// Further fields of the answer.
     details: Map<String, Value>,
@@ -190,49 +233,11 @@ impl OrderPlan {
 }
 
 impl Control {
-    /// Whether a token would be refused, and why; `null`: only the shop knows.
-    fn look(&self, gate: &Gate, body: &[u8]) -> ControlResult {
-        let order: ControlOrder = parse_order(body)?;
-        let shop = shop_of(gate, &order)?;
-        let Target::Token(text) = &order.target else {
-            return Err((
-                StatusCode::BAD_REQUEST,
-                "only a token can be looked up".into(),
-            ));
-        };
-        let shown = shop
-            .parse_pasted(text, clock::now())
-            .map_err(|why| unfit(&why))?;
-        let by_digest = shown.refused_by(gate.revocations());
-        let token = match &shown.token {
-            Ok(token) => token,
-            Err(flaw) => {
-                return Ok(json!({ "verified": false, "flaw": flaw.name(), "refused": true }));
-            }
-        };
-        let cause = gate.cause_of(shop, token).or(by_digest);
-        let is_untold = cause.is_none() && shop.has_hidden_customer(token);
-        let (verified, expires_at) = match token {
-            Token::Verified(token) => (true, token.expires_at),
-            Token::Confirmed(_) | Token::Opaque(_) | Token::Inactive(_) => (false, None),
-        };
-        Ok(json!({
-            "verified": verified,
-            "log_name": self.log_key.name(&token.identity().id).to_string(),
-            "opaque": !verified,
-            "expires_at": expires_at.map(|end| end.to_string()),
-            "issued_at": token.identity().issued_at.map(|begin| begin.to_string()),
-            "refused": (!is_untold).then_some(cause.is_some()),
-            "revoked_by": cause.map(crate::revocation::Cause::name),
-            "notes": is_untold.then_some(HIDDEN_CUSTOMER).as_slice(),
-        }))
-    }
-
     /// The checks of readiness that fail.
     fn readiness(&self, snapshot: &Snapshot) -> Value {
         let checks = ReadinessReport {
             snapshot,
-            traffic: &self.traffic,
+            traffic: &self.status.traffic,
             notify: &self.reloads.notify,
             reloads: &self.reloads.record,
             node: self.reloads.node.as_deref(),
@@ -323,6 +328,7 @@ impl Control {
             Ending {
                 at: clock::now(),
                 rule: format!("doorward revoke: {what}"),
+                shop: order.shop.clone(),
                 request: None,
             },
         );
@@ -408,7 +414,7 @@ fn refuse_token_of_another(
 }
 
 /// The status, from which the operator's command takes its exit code: a wrong order, or one that can't be carried out.
-fn unfit(why: &UnfitOrder) -> (StatusCode, ControlFailure) {
+pub(super) fn unfit(why: &UnfitOrder) -> (StatusCode, ControlFailure) {
     let status = match why {
         UnfitOrder::Empty(_)
         | UnfitOrder::NotOneToken
@@ -449,7 +455,9 @@ struct RequestWanted {
     request_id: String,
 }
 
-fn parse_order<T: DeserializeOwned>(body: &[u8]) -> Result<T, (StatusCode, ControlFailure)> {
+pub(super) fn parse_order<T: DeserializeOwned>(
+    body: &[u8],
+) -> Result<T, (StatusCode, ControlFailure)> {
     serde_json::from_slice(body).map_err(|error| {
         (
             StatusCode::BAD_REQUEST,
@@ -463,7 +471,7 @@ fn parse_order<T: DeserializeOwned>(body: &[u8]) -> Result<T, (StatusCode, Contr
     })
 }
 
-fn shop_of<'g>(
+pub(super) fn shop_of<'g>(
     gate: &'g Gate,
     order: &ControlOrder,
 ) -> Result<&'g Arc<Shop>, (StatusCode, ControlFailure)> {
@@ -487,6 +495,13 @@ fn shops_of<'g>(
         (None, Target::AllBefore(_)) => Ok(gate.shops().iter().collect()),
         (None | Some(_), _) => Ok(vec![shop_of(gate, order)?]),
     }
+}
+
+/// The shop that a query names.
+fn shop_in(query: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    let shop = pairs.find(|(name, _)| name == "shop");
+    shop.map(|(_, shop)| shop.into_owned())
 }
 
 async fn read_body(session: &mut ServerSession) -> Result<Vec<u8>, (StatusCode, ControlFailure)> {

@@ -10,13 +10,16 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::client::exchange;
+use super::client::{exchange, exchange_in_pieces};
 use super::order::ControlOrder;
 use crate::clock::UnixTime;
 use crate::revocation::Meaning;
 
 /// How long a command waits for its outcome. A node waits for its disk and for other nodes less than that.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long the next piece of a long answer may take.
+const PIECE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a reload may take: keys are read, and fetched.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(30);
@@ -52,6 +55,40 @@ pub fn call_cluster(socket: &Path, is_forced: bool) -> io::Result<(StatusCode, V
         ("GET", "/cluster")
     };
     send(socket, method, path, Vec::new(), PATIENCE)
+}
+
+/// Sends another order to the process behind a control socket.
+pub fn order(
+    socket: &Path,
+    method: &str,
+    path: &str,
+    body: Vec<u8>,
+) -> io::Result<(StatusCode, Value)> {
+    send(socket, method, path, body, PATIENCE)
+}
+
+/// Asks the process behind a control socket for a long answer, and hands its pieces to `each` as they come. What it could
+/// not do comes back as one document.
+pub fn call_for_pieces(
+    socket: &Path,
+    path: &str,
+    each: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<(StatusCode, Value)> {
+    let stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PIECE_PATIENCE))?;
+    let head = format!("GET {path} HTTP/1.1\r\nHost: doorward\r\n");
+    let answer = exchange_in_pieces(stream, &head, each).map_err(|error| {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return io::ErrorKind::TimedOut.into();
+        }
+        error
+    })?;
+    let told = if answer.body().is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(answer.body())?
+    };
+    Ok((answer.status(), told))
 }
 
 /// A process that is stopped still takes connections until its queue is full, so a thread does the exchange, and the

@@ -7,24 +7,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use http::Response;
+use http::header::CONTENT_TYPE;
 use log::warn;
 use parking_lot::Mutex;
-use pingora::apps::ServerApp;
-use pingora::apps::http_app::ServeHttp;
+use pingora::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::l4;
 use pingora::server::ShutdownWatch;
 use pingora::services::background::BackgroundService;
 use tokio::net::UnixStream;
 
-use super::control::Control;
+use super::control::{Control, ControlAnswer};
 use super::order::PeerProcess;
+use super::orders::LongAnswer;
 use crate::server::process::unix_socket;
 
 /// The mode of the socket: only its owner may open it. Who may open it may revoke for all customers; other users borrow the owner's name
 /// for single commands (sudo), which leaves a trace.
 const OWNER_ONLY: u32 = 0o600;
+
+/// How long a connection may stay open between two orders, in seconds.
+const IDLE_S: u64 = 60;
+
+/// How often the state of the process is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The pause after a failed accept, for instance for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -63,6 +71,13 @@ impl BackgroundService for ControlSocket {
         let Some(listener) = self.listener() else {
             return;
         };
+        let status = Arc::clone(&self.control.status);
+        tokio::spawn(async move {
+            loop {
+                status.observe_state(); // so that it is known since when
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        });
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
@@ -99,8 +114,45 @@ impl ControlConnection {
 }
 
 #[async_trait]
-impl ServeHttp for ControlConnection {
-    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
-        self.control.answer(session, self.peer).await
+impl HttpServerApp for ControlConnection {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        if !session.read_request().await.ok()? {
+            return None;
+        }
+        let is_last = *shutdown.borrow();
+        session.set_keepalive((!is_last).then_some(IDLE_S));
+        match self.control.answer(&mut session, self.peer).await {
+            ControlAnswer::Whole(response) => {
+                let (parts, body) = response.into_parts();
+                let head = Box::new(parts.into());
+                session.write_response_header(head).await.ok()?;
+                session.write_response_body(body.into(), true).await.ok()?;
+            }
+            ControlAnswer::LongAnswer(pieces) => {
+                session.set_keepalive(None);
+                write_pieces(&mut session, pieces).await?;
+            }
+        }
+        let settings = HttpPersistentSettings::for_session(&session);
+        let reusable = session.finish().await.ok()?;
+        reusable.map(|stream| ReusedHttpStream::from_reusable_stream(stream, settings))
     }
+}
+
+/// Writes a long answer. It ends with the connection.
+async fn write_pieces(session: &mut ServerSession, mut answer: LongAnswer) -> Option<()> {
+    let head = Response::builder().header(CONTENT_TYPE, answer.kind);
+    let (parts, ()) = head.body(()).ok()?.into_parts();
+    session
+        .write_response_header(Box::new(parts.into()))
+        .await
+        .ok()?;
+    while let Some(piece) = answer.pieces.recv().await {
+        session.write_response_body(piece, false).await.ok()?;
+    }
+    session.write_response_body(Bytes::new(), true).await.ok()
 }

@@ -43,6 +43,14 @@ impl Decisions {
         ring.note(record);
     }
 
+    /// The last records of each kind, at most so many, the newest first.
+    pub(crate) fn latest(&self, most: usize) -> Vec<RequestRecord> {
+        let mut found = self.others.latest(most);
+        found.extend(self.forwarded.latest(most));
+        found.sort_by_key(|record| std::cmp::Reverse(record.at_ms));
+        found
+    }
+
     /// The records with this id, the newest first.
     pub(crate) fn find(&self, request: &str) -> Vec<RequestRecord> {
         let mut found = self.others.find(request);
@@ -68,6 +76,14 @@ impl Ring {
             .get(place)
             .map(|slot| std::mem::replace(&mut *slot.lock(), record));
         drop(old); // after the slot is free
+    }
+
+    /// The last records, the newest first.
+    fn latest(&self, most: usize) -> Vec<RequestRecord> {
+        let (next, count) = (self.next.load(Ordering::Relaxed), self.slots.len());
+        let places = (1..=most.min(count)).map(|back| next.wrapping_sub(back) % count);
+        let slots = places.filter_map(|place| self.slots.get(place)?.lock().clone());
+        slots.map(|record| *record).collect()
     }
 
     fn find(&self, request: &str) -> Vec<RequestRecord> {
@@ -111,5 +127,8 @@ mod tests {
         assert_eq!(decisions.find("2").len(), 1);
         decisions.note(record(2, Some(Refusal::Expired)));
         assert_eq!(decisions.find("2").len(), 2);
+        let latest = decisions.latest(2);
+        let latest: Vec<_> = latest.iter().map(|one| one.request.as_str()).collect();
+        assert_eq!(latest, ["10001", "10000", "2", "0"]);
     }
 }

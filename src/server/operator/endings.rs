@@ -19,6 +19,8 @@ pub(crate) struct Ending {
     pub(crate) at: UnixTime,
     /// The call of the logout rule, or the order of the operator.
     pub(crate) rule: String,
+    /// The shop; `None`: the operator meant all.
+    pub(crate) shop: Option<String>,
     /// The request, if it was one.
     pub(crate) request: Option<String>,
 }
@@ -70,7 +72,7 @@ impl Endings {
 impl Ending {
     pub(crate) fn to_json(&self) -> Value {
         json!({
-            "at": self.at.to_string(), "rule": self.rule, "request": self.request,
+            "at": self.at.to_string(), "rule": self.rule, "shop": self.shop, "request": self.request,
         })
     }
 }
@@ -84,6 +86,7 @@ mod tests {
         Ending {
             at: UnixTime::EPOCH,
             rule: rule.to_owned(),
+            shop: None,
             request: None,
         }
     }

@@ -19,5 +19,7 @@ pub(crate) mod metrics;
 pub(crate) mod near_misses;
 pub(crate) mod order;
 mod process_stats;
+mod orders;
 pub(crate) mod readiness;
 pub(crate) mod recorder;
+pub(crate) mod status;

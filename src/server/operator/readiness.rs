@@ -222,6 +222,16 @@ impl ReadinessCheck {
         self.state == CheckState::Bad
     }
 
+    /// For the status document.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        let state = match self.state {
+            CheckState::Good => "good",
+            CheckState::Odd => "odd",
+            CheckState::Bad => "bad",
+        };
+        serde_json::json!({ "what": self.what, "found": self.found, "state": state })
+    }
+
     /// One line: `+` good, `!` odd, `-` bad.
     pub(crate) fn line(&self) -> String {
         let sign = match self.state {

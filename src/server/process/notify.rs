@@ -62,7 +62,7 @@ impl Notify {
 
     /// A reload is notified only between the start and the stop, which have their own notifications.
     fn may_reload(&self) -> bool {
-        self.is_ready.load(Ordering::Acquire) && !self.traffic.is_draining()
+        self.is_ready.load(Ordering::Acquire) && !self.traffic.is_stopping()
     }
 
     /// One line, for `systemctl status`.

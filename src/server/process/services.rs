@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use pingora::apps::HttpServerOptions;
 use pingora::server::Server;
 use pingora::server::configuration::ServerConf;
@@ -16,6 +17,7 @@ use super::listen::{BoundListener, BoundService, BoundTcp};
 use super::sockets::Sockets;
 use super::traffic::DrainingApp;
 use super::watchdog::Watchdog;
+use crate::clock;
 use crate::server::acme::renewal::CertificateOrders;
 use crate::server::connection::acceptor::ConnectionAcceptor;
 use crate::server::connection::app::{ConnectionApp, RequestApp};
@@ -28,6 +30,7 @@ use crate::server::operator::app::OperatorApp;
 use crate::server::operator::control::Control;
 use crate::server::operator::control_socket::ControlSocket;
 use crate::server::operator::listener::{Audience, OperatorPages};
+use crate::server::operator::status::StatusSources;
 use crate::server::proxy::service::Proxy;
 use crate::server::reload::{HangupReloads, Reloader};
 use crate::server::traces::span_exporter::SpanExporter;
@@ -60,7 +63,7 @@ pub(crate) fn add_all(
         reloads: Arc::clone(&reloads),
         log_key: proxy.log_key.clone(),
         recorder: Arc::clone(&proxy.recorder),
-        traffic: Arc::clone(&proxy.traffic),
+        status: status(&proxy, &limiter, &reloads),
     };
     let pages = OperatorPages {
         audience: Audience::Operator,
@@ -86,6 +89,26 @@ pub(crate) fn add_all(
     let public = public(&server.configuration, sockets.public, proxy, limiter, h2c)?;
     server.add_service(public);
     Ok(())
+}
+
+/// What the status document is made of.
+fn status(
+    proxy: &Proxy,
+    limiter: &Arc<ConnectionLimiter>,
+    reloads: &Arc<Reloader>,
+) -> Arc<StatusSources> {
+    let now = clock::now();
+    Arc::new(StatusSources {
+        snapshot: Arc::clone(&proxy.snapshot),
+        limiter: Arc::clone(limiter),
+        body_budget: Arc::clone(&proxy.body_budget),
+        metrics: Arc::clone(&proxy.metrics),
+        traffic: Arc::clone(&proxy.traffic),
+        reloads: Arc::clone(reloads),
+        near_misses: Arc::clone(&proxy.near_misses),
+        state: Mutex::new(("starting", now)),
+        started_at: now,
+    })
 }
 
 /// The background tasks.

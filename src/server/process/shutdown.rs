@@ -72,7 +72,7 @@ impl Shutdown {
     async fn drain_on_signal(&self) -> io::Result<()> {
         let mut ends = StopSignals::watch()?;
         let may_finish = ends.first().await;
-        self.traffic.begin_draining();
+        self.traffic.begin_stopping();
         self.notify.stopping();
         let in_flight = self.traffic.in_flight();
         if !may_finish {

@@ -21,7 +21,9 @@ pub(crate) struct Traffic {
     requests: Arc<()>,
     /// Every connection that has not made its first request holds a clone.
     pending: Arc<()>,
-    draining: AtomicBool,
+    /// Whether the operator sends balancers elsewhere, while the process goes on.
+    held_back: AtomicBool,
+    stopping: AtomicBool,
     closing: AtomicBool,
     /// `true` once no connection is accepted any more.
     accept_watch: watch::Sender<bool>,
@@ -79,13 +81,23 @@ impl Traffic {
     }
 
     /// The process is to stop: balancers should go elsewhere.
-    pub(crate) fn begin_draining(&self) {
-        self.draining.store(true, Ordering::Release);
+    pub(crate) fn begin_stopping(&self) {
+        self.stopping.store(true, Ordering::Release);
     }
 
     /// Whether the process is to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Balancers should go elsewhere, or may come back.
+    pub(crate) fn hold_back(&self, is_held_back: bool) {
+        self.held_back.store(is_held_back, Ordering::Release);
+    }
+
+    /// Whether balancers should go elsewhere.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        self.is_stopping() || self.held_back.load(Ordering::Acquire)
     }
 
     /// Accepts no more connections.

@@ -39,7 +39,7 @@ impl BackgroundService for Watchdog {
             sleep(pause).await;
             pause = (2 * pause).min(FIRST_PATIENCE);
         }
-        if self.traffic.is_draining() {
+        if self.traffic.is_stopping() {
             return;
         }
         self.notify.ready();

@@ -75,6 +75,7 @@ impl Proxy {
                     Ending {
                         at: clock::now(),
                         rule: logout.rule.call.to_string(),
+                        shop: Some(shop.to_owned()),
                         request: Some(request.to_owned()),
                     },
                 );

@@ -35,7 +35,7 @@ pub(crate) struct Proxy {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) log_key: LogKey,
     pub(crate) recorder: Arc<Recorder>,
-    pub(crate) near_misses: NearMisses,
+    pub(crate) near_misses: Arc<NearMisses>,
     pub(crate) connector: Arc<Connector>,
     pub(crate) copies: Arc<CopySender>,
     pub(crate) keys: Arc<KeyFetcher>,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde_json::Value;
 
-use super::algorithms::{names_of, of_family};
+use super::algorithms::{algorithm_name, names_of, of_family};
 use super::jwk::{members_of, parse_jwk, parse_public_jwk};
 use super::unfit_key::{UnfitKey, UnfitReason, UnfitSet, unfit};
 use super::verifying_key::{VerifyingKey, check_key};
@@ -14,6 +14,20 @@ use crate::request::payload::json;
 
 /// What a key is called whose file holds no other, until it gets the name of the file.
 const FIRST: &str = "1";
+/// A key, without what is secret of it.
+#[derive(Clone, Debug)]
+pub struct KeyDescription {
+    /// Its `kid`, if it has one.
+    pub id: Option<String>,
+    /// What it is.
+    pub kind: &'static str,
+    /// The algorithms that it verifies.
+    pub algorithms: Vec<&'static str>,
+}
+
+fn names_of_all(algorithms: &[Algorithm]) -> Vec<&'static str> {
+    algorithms.iter().copied().map(algorithm_name).collect()
+}
 
 /// The keys of an issuer. Symmetric and asymmetric keys are never mixed: a public key must not serve as a shared secret.
 #[derive(Default)]
@@ -273,6 +287,21 @@ impl Keys {
     pub(in crate::request) fn has_key(&self, id: &str) -> bool {
         let mut ids = self.keys.iter().filter_map(|key| key.id.as_deref());
         ids.any(|known| known == id)
+    }
+
+    /// The keys, without what is secret of them.
+    pub fn described(&self) -> Vec<KeyDescription> {
+        let describe = |key: &VerifyingKey| KeyDescription {
+            id: key.id.clone(),
+            kind: match key.decoding.family() {
+                AlgorithmFamily::Hmac => "secret",
+                AlgorithmFamily::Rsa => "RSA",
+                AlgorithmFamily::Ec => "EC",
+                AlgorithmFamily::Ed => "Ed25519",
+            },
+            algorithms: names_of_all(&key.algorithms),
+        };
+        self.keys.iter().map(describe).collect()
     }
 
     /// How many there are.

@@ -11,5 +11,5 @@ pub use algorithms::{ALGORITHMS, algorithm_name, secret_bytes_min};
 pub(super) use algorithms::{algorithm, is_signature_algorithm};
 pub(in crate::request) use first_success::Acceptance;
 pub use first_success::{FailureWeight, FirstSuccess, NoneAccepted, SuccessNews};
-pub use key_set::Keys;
+pub use key_set::{KeyDescription, Keys};
 pub use unfit_key::{UnfitKey, UnfitSet};
