@@ -4,12 +4,14 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::json;
 use support::{
-    Answer, Edge, Mood, Nobody, Outcome, Shop, Storefront, doorward, eventually, request,
+    Answer, Edge, Mood, Nobody, Outcome, PATIENCE, Shop, Storefront, doorward, eventually, request,
     stateless_bagisto, try_raw,
 };
 use tempfile::TempDir;
@@ -449,6 +451,35 @@ fn revoke_and_inspect(edge: &Edge, shop: &Shop, secrets: &mut Secrets) -> String
     printed
 }
 
+/// The next snapshot of the dashboard, and the explanation of each decision that it lists.
+fn shown_on_dashboard(edge: &Edge) -> String {
+    let mut stream = TcpStream::connect(edge.operator()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+        .write_all(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    let lines = BufReader::new(stream).lines();
+    let mut lines = lines.map(Result::unwrap);
+    assert!(lines.any(|line| line == "event: snapshot"));
+    let line = lines.next().unwrap();
+    let told: serde_json::Value =
+        serde_json::from_str(line.strip_prefix("data: ").unwrap()).unwrap();
+    let decisions = &told["decisions"];
+    let listed = ["others", "forwarded"].map(|kind| decisions[kind].as_array().unwrap());
+    let explained = listed.into_iter().flatten().map(|one| {
+        let id = one["request"].as_str().unwrap();
+        edge.ask_operator(&format!("/explain?request={id}")).text()
+    });
+    let explained: Vec<_> = explained.collect();
+    assert!(explained.len() >= 50, "{line}");
+    assert!(
+        explained
+            .iter()
+            .any(|one| one.contains("\"reason\":\"revoked\""))
+    );
+    line + &explained.concat()
+}
+
 #[test]
 fn no_credential_is_ever_written_down() {
     let shop = stateless_bagisto();
@@ -510,6 +541,7 @@ fn no_credential_is_ever_written_down() {
             "{reason}:\n{metrics}"
         );
     }
+    let shown = shown_on_dashboard(&edge);
     edge.restart();
     assert_eq!(
         Stage {
@@ -525,6 +557,7 @@ fn no_credential_is_ever_written_down() {
     assert!(holds(&lines, b"\"user_agent\":\"app/1 ({redacted})\""));
     assert!(holds(&lines, b"\"referer\":\"https://x/{redacted}\""));
     secrets.not_in("the access log", &lines);
+    secrets.not_in("the dashboard", shown.as_bytes());
     secrets.not_in("a metric", metrics.as_bytes());
     secrets.not_in("what commands print", printed.as_bytes());
     secrets.not_in("the journal", &files_below(&edge.path("data")));

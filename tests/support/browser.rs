@@ -155,10 +155,41 @@ impl Browser {
         entries.into_iter().map(|entry| entry.message).collect()
     }
 
+    /// Is so wide from now on, and as high as the page, and prefers a dark page or a light one.
+    #[track_caller]
+    pub(crate) fn looks(&self, width: u32, is_dark: bool) {
+        let scheme = if is_dark { "dark" } else { "light" };
+        let media = json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
+        self.command("Emulation.setEmulatedMedia", &media);
+        for is_measured in [false, true] {
+            let page = if is_measured {
+                self.run("return document.documentElement.scrollHeight;")
+            } else {
+                json!(600)
+            };
+            let metrics = json!({
+                "width": width, "height": page, "deviceScaleFactor": 1, "mobile": false,
+            });
+            self.command("Emulation.setDeviceMetricsOverride", &metrics);
+        }
+    }
+
+    #[track_caller]
+    fn command(&self, method: &'static str, parameters: &Value) {
+        let parameters = parameters.clone();
+        self.drive(|driver| async move { driver.cdp().send_raw(method, parameters).await });
+    }
+
     /// Leaves a picture of the page below the target directory, and returns its path.
     #[track_caller]
     pub(crate) fn picture(&self, name: &str) -> PathBuf {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("screenshots");
+        self.picture_in("screenshots", name)
+    }
+
+    /// The same, in a folder of its own.
+    #[track_caller]
+    pub(crate) fn picture_in(&self, folder: &str, name: &str) -> PathBuf {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
         fs::create_dir_all(&folder).unwrap();
         let file = folder.join(format!("{name}.png"));
         self.drive(|driver| driver.screenshot(&file));

@@ -43,12 +43,9 @@ impl Decisions {
         ring.note(record);
     }
 
-    /// The last records of each kind, at most so many, the newest first.
-    pub(crate) fn latest(&self, most: usize) -> Vec<RequestRecord> {
-        let mut found = self.others.latest(most);
-        found.extend(self.forwarded.latest(most));
-        found.sort_by_key(|record| std::cmp::Reverse(record.at_ms));
-        found
+    /// The last records of what was forwarded, and of everything else, each with the newest first.
+    pub(crate) fn latest(&self, most: usize) -> (Vec<RequestRecord>, Vec<RequestRecord>) {
+        (self.forwarded.latest(most), self.others.latest(most))
     }
 
     /// The records with this id, the newest first.
@@ -78,12 +75,16 @@ impl Ring {
         drop(old); // after the slot is free
     }
 
-    /// The last records, the newest first.
+    /// From the slot before the next one backwards.
     fn latest(&self, most: usize) -> Vec<RequestRecord> {
-        let (next, count) = (self.next.load(Ordering::Relaxed), self.slots.len());
-        let places = (1..=most.min(count)).map(|back| next.wrapping_sub(back) % count);
-        let slots = places.filter_map(|place| self.slots.get(place)?.lock().clone());
-        slots.map(|record| *record).collect()
+        let count = self.slots.len();
+        let next = self.next.load(Ordering::Relaxed);
+        let newest = (1..=most.min(count)).map(|back| next.wrapping_sub(back) % count);
+        let kept = newest.filter_map(|place| {
+            let kept = self.slots.get(place)?.lock();
+            kept.as_ref().map(|record| RequestRecord::clone(record))
+        });
+        kept.collect()
     }
 
     fn find(&self, request: &str) -> Vec<RequestRecord> {
@@ -100,6 +101,23 @@ impl Ring {
 mod tests {
     use super::*;
     use crate::request::Refusal;
+
+    #[test]
+    fn the_latest_come_newest_first_and_refusals_apart() {
+        let decisions = Decisions::default();
+        assert!(decisions.latest(3).0.is_empty());
+        for number in 0..KEPT + 5 {
+            decisions.note(record(number, None));
+        }
+        decisions.note(record(7, Some(Refusal::Expired)));
+        let (forwarded, others) = decisions.latest(2);
+        let ids = |records: Vec<RequestRecord>| records.into_iter().map(|one| one.request);
+        assert_eq!(
+            ids(forwarded).collect::<Vec<_>>(),
+            [(KEPT + 4).to_string(), (KEPT + 3).to_string()]
+        );
+        assert_eq!(ids(others).collect::<Vec<_>>(), ["7"]);
+    }
 
     fn record(number: usize, refusal: Option<Refusal>) -> RequestRecord {
         let verdict = match refusal {
@@ -127,8 +145,5 @@ mod tests {
         assert_eq!(decisions.find("2").len(), 1);
         decisions.note(record(2, Some(Refusal::Expired)));
         assert_eq!(decisions.find("2").len(), 2);
-        let latest = decisions.latest(2);
-        let latest: Vec<_> = latest.iter().map(|one| one.request.as_str()).collect();
-        assert_eq!(latest, ["10001", "10000", "2", "0"]);
     }
 }

@@ -1,17 +1,21 @@
-//! The operator listener: metrics and health. It changes nothing, and belongs on loopback. The health listener: health alone.
+//! The operator listener: the dashboard, metrics and health. It changes nothing, and belongs on loopback. The health listener:
+//! health alone.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use pingora::apps::http_app::ServeHttp;
 use pingora::protocols::http::ServerSession;
 use prometheus_client::encoding::text;
+use serde_json::json;
 
+use super::dashboard::{DashboardFeed, dashboard_page};
+use super::explain::decisions;
 use super::exposition::Exposition;
 use super::gauges::Measured;
 use super::metrics::Metrics;
@@ -24,7 +28,7 @@ use crate::server::proxy::body::budget::BodyBudget;
 use crate::server::reload::Reloader;
 use crate::server::snapshot::SharedSnapshot;
 
-/// Answers `/metrics`, `/livez` and `/readyz`.
+/// Answers with the dashboard, `/metrics`, `/livez` and `/readyz`.
 #[derive(Clone)]
 pub(crate) struct OperatorPages {
     pub(crate) audience: Audience,
@@ -34,6 +38,7 @@ pub(crate) struct OperatorPages {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) reloads: Arc<Reloader>,
+    pub(crate) feed: Arc<DashboardFeed>,
 }
 
 /// Who reaches the pages.
@@ -48,31 +53,60 @@ pub(crate) enum Audience {
 #[async_trait]
 impl ServeHttp for OperatorPages {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        let answer = self.refusal(session);
+        shielded(answer.unwrap_or_else(|| self.answer(session.req_header())))
+    }
+}
+
+/// The path of the events of the dashboard.
+pub(super) const EVENTS: &str = "/events";
+
+/// The paths that belong to the dashboard's own page: what a page of another site must not read.
+const OF_DASHBOARD: [&str; 2] = [EVENTS, "/explain"];
+
+impl OperatorPages {
+    /// The answer to a request that a foreign page may have sent; `None`: there is nothing wrong with it.
+    pub(super) fn refusal(&self, session: &ServerSession) -> Option<Response<Vec<u8>>> {
         let own = session.server_addr().and_then(|address| address.as_inet());
         let own = own.map(|address| address.ip().to_canonical());
         let head = session.req_header();
         if self.audience == Audience::Anyone {
-            return self.health_page(head);
+            return Some(self.health_page(head));
         }
         if !self.is_known_host(head, own) {
             let help = "unknown Host: add it to operator_hosts\n";
-            return page(StatusCode::MISDIRECTED_REQUEST, help);
+            return Some(page(StatusCode::MISDIRECTED_REQUEST, help));
         }
+        if OF_DASHBOARD.contains(&head.uri.path()) && is_cross_site(head) {
+            let help = "only for the dashboard itself\n";
+            return Some(page(StatusCode::FORBIDDEN, help));
+        }
+        None
+    }
+
+    fn answer(&self, head: &Parts) -> Response<Vec<u8>> {
         match (&head.method, head.uri.path()) {
             (&Method::GET | &Method::HEAD, "/metrics") => {
                 self.metrics_page(Exposition::accepted(&head.headers))
             }
             (&Method::GET | &Method::HEAD, "/livez") => page(StatusCode::OK, "alive\n"),
             (&Method::GET | &Method::HEAD, "/readyz") => self.readiness(head.uri.query()),
-            (_, "/metrics" | "/livez" | "/readyz") => {
+            (&Method::GET | &Method::HEAD, "/") => dashboard_page(),
+            (&Method::GET, EVENTS) => page(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many dashboards are open\n",
+            ),
+            (&Method::GET, "/explain") => self.explanation(head.uri.query()),
+            (_, "/" | EVENTS | "/explain" | "/metrics" | "/livez" | "/readyz") => {
                 page(StatusCode::METHOD_NOT_ALLOWED, "GET only\n")
             }
-            _ => page(StatusCode::NOT_FOUND, "/metrics, /livez, /readyz\n"),
+            _ => page(
+                StatusCode::NOT_FOUND,
+                "/ (the dashboard), /metrics, /livez, /readyz\n",
+            ),
         }
     }
-}
 
-impl OperatorPages {
     /// Whether the host is one that a foreign page can't use (DNS rebinding): an address of ours, or a listed name.
     /// Clients without a `Host` are no browsers.
     fn is_known_host(&self, head: &Parts, own: Option<IpAddr>) -> bool {
@@ -95,6 +129,24 @@ impl OperatorPages {
                 .operator_hosts
                 .iter()
                 .any(|known| known.claims(host))
+    }
+
+    /// What was decided about the request that the query names.
+    fn explanation(&self, query: Option<&str>) -> Response<Vec<u8>> {
+        let mut pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        let wanted = pairs.find(|(name, _)| name == "request");
+        let wanted = wanted.map(|(_, id)| id.into_owned()).unwrap_or_default();
+        let (recorder, snapshot) = (&self.feed.recorder, self.snapshot.load());
+        let node = self.reloads.node.as_deref();
+        let revocations = snapshot.gate.revocations();
+        let found = decisions(recorder, revocations, node, wanted.trim());
+        let status = if found.is_empty() {
+            StatusCode::NOT_FOUND
+        } else {
+            StatusCode::OK
+        };
+        let told = json!({ "node": recorder.node, "decisions": found });
+        with_type(status, "application/json", told.to_string())
     }
 
     fn metrics_page(&self, format: Exposition) -> Response<Vec<u8>> {
@@ -176,6 +228,24 @@ impl OperatorPages {
     }
 }
 
+/// Whether a browser says that a page of another site sent this. Without these lines it is no browser, or an old one, which
+/// lets no foreign page read the answer either.
+fn is_cross_site(head: &Parts) -> bool {
+    let site = head.headers.get("sec-fetch-site");
+    site.is_some_and(|site| site != "same-origin" && site != "none")
+}
+
+/// The answer with what keeps it to this origin and out of caches.
+pub(super) fn shielded<B>(mut response: Response<B>) -> Response<B> {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let here = HeaderValue::from_static("same-origin");
+    headers.insert("cross-origin-resource-policy", here.clone());
+    headers.insert("cross-origin-opener-policy", here);
+    response
+}
+
 fn page(status: StatusCode, text: &str) -> Response<Vec<u8>> {
     with_type(status, "text/plain; charset=utf-8", text.to_owned())
 }
@@ -185,7 +255,7 @@ pub(crate) fn with_type(status: StatusCode, kind: &'static str, text: String) ->
     let mut response = Response::new(text.into_bytes());
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     let length = response.body().len();
     response
         .headers_mut()

@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod control;
 pub(crate) mod control_client;
 pub(crate) mod control_socket;
+pub(crate) mod dashboard;
 pub(crate) mod decisions;
 pub(crate) mod endings;
 mod explain;

@@ -29,6 +29,7 @@ use crate::server::connection::unread::UnreadRequests;
 use crate::server::operator::app::OperatorApp;
 use crate::server::operator::control::Control;
 use crate::server::operator::control_socket::ControlSocket;
+use crate::server::operator::dashboard::{DashboardFeed, HistorySampler};
 use crate::server::operator::listener::{Audience, OperatorPages};
 use crate::server::operator::status::StatusSources;
 use crate::server::proxy::service::Proxy;
@@ -58,6 +59,12 @@ pub(crate) fn add_all(
         h2c,
     } = parts;
     add_background(server, &proxy, &reloads, hangups);
+    let status = status(&proxy, &limiter, &reloads);
+    let feed = Arc::new(DashboardFeed::new(status, Arc::clone(&proxy.recorder)));
+    if sockets.operator.is_some() {
+        let sampler = HistorySampler(Arc::clone(&feed));
+        server.add_service(background_service("history", sampler));
+    }
     let control = Control {
         snapshot: Arc::clone(&proxy.snapshot),
         reloads: Arc::clone(&reloads),
@@ -72,6 +79,7 @@ pub(crate) fn add_all(
         body_budget: Arc::clone(&proxy.body_budget),
         metrics: Arc::clone(&proxy.metrics),
         traffic: Arc::clone(&proxy.traffic),
+        feed: Arc::clone(&feed),
         reloads,
     };
     let orders = ControlSocket::new(sockets.control, control);

@@ -19,6 +19,10 @@ const FIRST: &str = "1";
 pub struct KeyDescription {
     /// Its `kid`, if it has one.
     pub id: Option<String>,
+    /// What operators call it: its `kid`, the file that the configuration names, or its position in a set.
+    pub name: String,
+    /// How many tokens it has verified; those that were in the cache are not counted again.
+    pub verified: u64,
     /// What it is.
     pub kind: &'static str,
     /// The algorithms that it verifies.
@@ -293,6 +297,8 @@ impl Keys {
     pub fn described(&self) -> Vec<KeyDescription> {
         let describe = |key: &VerifyingKey| KeyDescription {
             id: key.id.clone(),
+            name: key.name.clone(),
+            verified: key.verified.load(Ordering::Relaxed),
             kind: match key.decoding.family() {
                 AlgorithmFamily::Hmac => "secret",
                 AlgorithmFamily::Rsa => "RSA",

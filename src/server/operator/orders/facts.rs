@@ -13,7 +13,8 @@ const DECISIONS: usize = 200;
 impl Control {
     /// The last decisions, the last lines of the log, and all metrics. None of them holds a credential.
     pub(in crate::server::operator) fn facts(&self) -> Value {
-        let records = self.recorder.decisions.latest(DECISIONS).into_iter();
+        let (forwarded, others) = self.recorder.decisions.latest(DECISIONS);
+        let records = others.into_iter().chain(forwarded);
         let decisions = records.map(|record| {
             let mut text = String::new();
             write_json(&mut text, &record, &AccessField::all());

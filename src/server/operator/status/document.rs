@@ -1,4 +1,4 @@
-//! The status document. Its fields are described in docs/status.md; fields are added, and none changes its meaning.
+//! The status document. Fields are added, and none changes its meaning.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,6 +147,13 @@ impl StatusSources {
         page
     }
 
+    /// What was counted since the start.
+    pub(crate) fn totals(&self) -> Value {
+        let mut page = String::new();
+        let _ = text::encode_registry(&mut page, self.metrics.registry()); // a String takes everything
+        tell_totals(&Samples::parse(&page))
+    }
+
     fn tell_configuration(&self) -> Value {
         let record = &self.reloads.record;
         let (read_at, failure) = record.last();
@@ -209,6 +216,8 @@ fn tell_shop(snapshot: &Snapshot, shop: &Shop, samples: &Samples) -> Value {
         "name": shop.name,
         "token_domain": shop.verifier.settings().token_domain,
         "observed": shop.demand.is_observed,
+        "observed_in_words": shop.observed_in_words(),
+        "unjudged_routes": shop.unjudged_routes().map(|route| &*route.name).collect::<Vec<_>>(),
         "places": shop.places.iter().map(tell_place).collect::<Vec<_>>(),
         "keys": issuers.map(tell_keys).collect::<Vec<_>>(),
         "tokens_verified": verified,
@@ -230,7 +239,7 @@ fn tell_keys(issuer: &Issuer) -> Value {
     let (source, state) = (issuer.source(), issuer.ring().state());
     let keys = issuer.keys().described().into_iter();
     let keys =
-        keys.map(|key| json!({ "id": key.id, "kind": key.kind, "algorithms": key.algorithms }));
+        keys.map(|key| json!({ "id": key.id, "name": key.name, "kind": key.kind, "algorithms": key.algorithms, "verified": key.verified }));
     let due = source.zip(state.fetched_at);
     let due = due.map(|(source, at)| at.plus(source.refresh));
     json!({
@@ -306,7 +315,7 @@ fn tell_totals(samples: &Samples) -> Value {
 fn tell_times(samples: &Samples) -> Value {
     let of = |name: &str| {
         let at = |share| samples.quantile(name, share);
-        json!({ "p50_s": at(0.5), "p99_s": at(0.99) })
+        json!({ "p50_s": at(0.5), "p99_s": at(0.99), "buckets": samples.buckets(name) })
     };
     json!({
         "judging": of("doorward_overhead_seconds"),

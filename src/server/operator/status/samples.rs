@@ -50,27 +50,42 @@ impl Samples {
 
     /// The upper bound of the bucket in which a share of the measured values ends; `None`: there are none.
     pub(super) fn quantile(&self, name: &str, share: f64) -> Option<f64> {
+        let buckets = self.cumulated(name);
+        let all = buckets.last().map(|(_, count)| *count);
+        let all = all.filter(|all| *all > 0.0)?;
+        let mut found = buckets.iter().filter(|(_, count)| *count >= all * share);
+        let bound = found.next().map(|(bound, _)| *bound);
+        bound.filter(|bound| bound.is_finite())
+    }
+
+    /// The upper bound of each bucket, and how many of the measured values are in it. The last one has no bound.
+    pub(super) fn buckets(&self, name: &str) -> Vec<(Option<f64>, u64)> {
+        let mut below = 0.0;
+        let each = self.cumulated(name).into_iter().map(|(bound, count)| {
+            let within = count - below;
+            below = count;
+            (bound.is_finite().then_some(bound), whole(within))
+        });
+        each.collect()
+    }
+
+    /// The upper bound of each bucket, in order, and how many of the measured values are at most that.
+    fn cumulated(&self, name: &str) -> Vec<(f64, f64)> {
         let name = format!("{name}_bucket");
         let mut buckets: Vec<(f64, f64)> = Vec::new();
         for sample in self.named(&name) {
-            let bound: f64 = sample.label("le")?.replace("+Inf", "inf").parse().ok()?;
-            match buckets
-                .iter_mut()
-                .find(|(known, _)| known.total_cmp(&bound).is_eq())
-            {
+            let bound = sample.label("le").unwrap_or_default();
+            let Ok(bound) = bound.replace("+Inf", "inf").parse::<f64>() else {
+                continue;
+            };
+            let mut known = buckets.iter_mut();
+            match known.find(|(known, _)| known.total_cmp(&bound).is_eq()) {
                 Some((_, count)) => *count += sample.value,
                 None => buckets.push((bound, sample.value)),
             }
         }
         buckets.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let all = buckets
-            .last()
-            .map(|(_, count)| *count)
-            .filter(|all| *all > 0.0)?;
-        let found = buckets.iter().find(|(_, count)| *count >= all * share);
-        found
-            .map(|(bound, _)| *bound)
-            .filter(|bound| bound.is_finite())
+        buckets
     }
 }
 
