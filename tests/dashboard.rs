@@ -410,6 +410,9 @@ fn a_busy_process_shows_its_traffic_and_explains_each_decision() {
             ));
         }
         screen.sees("document.querySelector('#decisions .badge').textContent !== ''");
+        screen.sees(
+            "/is unhealthy.*looked like a logout/.test(document.querySelector('#attention-list').textContent)",
+        );
         screen.pictures("busy");
         is_over.store(true, Ordering::Release);
     });
@@ -421,6 +424,15 @@ fn a_busy_process_shows_its_traffic_and_explains_each_decision() {
     screen.sees("document.querySelector('#panel .advice')");
     screen.browser.picture_in(FOLDER, "explained-light");
     screen.is_readable(1280, "explained");
+    screen.browser.click("#panel-close");
+    screen.browser.run(
+        "[...document.querySelectorAll('#decisions tr')].find((row) => row.textContent.includes('revoked'))
+           .querySelector('button').click();",
+    );
+    screen.sees("document.querySelector('#panel-title').textContent === 'Why: revoked'");
+    screen.sees("document.querySelector('#panel .advice button')");
+    screen.browser.click("#panel .advice button");
+    screen.sees("document.querySelector('#panel-title').textContent === 'Why: logout'");
     screen.browser.click("#panel-close");
     screen.browser.click("#show-forwarded");
     screen.sees("[...document.querySelectorAll('#decisions .badge')].every((one) => one.textContent === 'forwarded')");
@@ -524,5 +536,6 @@ fn nodes_of_a_cluster_are_drawn_with_their_lag() {
     screen.sees("document.querySelector('[data-time=propagation] rect')");
     cluster.kill("c");
     screen.sees("document.querySelectorAll('.cluster-picture circle').length === 3");
+    screen.sees("document.querySelector('#attention-list').textContent.includes('node c')");
     screen.pictures("cluster");
 }

@@ -1,6 +1,6 @@
 'use strict';
 (() => {
-  const SPAN_MS = 300_000, BIN_MS = 3_000, SILENCE_MS = 3_500, HANG_MS = 10_000;
+  const SPAN_MS = 300_000, BIN_MS = 3_000, SILENCE_MS = 3_500, HANG_MS = 10_000, SOON_DAYS = 21, LINES_MAX = 12;
   const SVG = 'http://www.w3.org/2000/svg';
   const $ = (id) => document.getElementById(id);
 
@@ -23,18 +23,13 @@
   const svg = (name, attributes, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
   const calm = (text) => el('p', { class: 'calm' }, text);
 
-  // A part of the page is drawn anew only when what it shows has changed, so that a selection or the focus stays.
+  // A part of the page is drawn anew only when what it shows has changed, so that a selection stays.
   const shown = new Map();
   function part(id, data, draw) {
     const signature = JSON.stringify(data);
     if (shown.get(id) === signature) return;
     shown.set(id, signature);
-    const focused = document.activeElement && $(id).contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
     $(id).replaceChildren(...[draw(data)].flat());
-    if (focused !== undefined) {
-      const again = [...$(id).querySelectorAll('[data-key]')].find((one) => one.dataset.key === focused);
-      if (again) again.focus({ preventScroll: true });
-    }
   }
 
   // Numbers and times.
@@ -130,12 +125,27 @@
     return el('li', {}, el('span', { class: 'mark', 'data-tone': tone, role: 'img', 'aria-label': name }, sign),
       el('div', {}, el('span', { class: 'what' }, check.what), ' ', el('span', { class: 'found' }, check.found)));
   }
+  /** What no check is about, because no other process would do better, and what an operator should know all the same. */
+  function besides(status) {
+    const servers = status.upstreams.flatMap((pool) => pool.servers.filter((server) => server.state === 'unhealthy')
+      .map((server) => [pool.upstream ? `upstream ${pool.upstream}` : `shop ${pool.shop}`, `${server.server} is unhealthy`]));
+    const nodes = (status.cluster ? status.cluster.peers : []).filter((peer) => !peer.is_connected).map((peer) => [`node ${peer.node}`, 'not connected']);
+    const ends = status.certificates.filter((one) => one.days_left < SOON_DAYS).map((one) => [`certificate ${one.certificate}`, `${plural(one.days_left, 'day')} left`]);
+    const missed = status.near_misses.reduce((sum, one) => sum + one.count, 0);
+    const misses = missed > 0 ? [['near misses', `${plural(missed, 'call')} looked like a logout and revoked nothing`]] : [];
+    return [...servers, ...nodes, ...ends, ...misses].map(([what, found]) => ({ what, found, state: 'odd' }));
+  }
   function drawAttention(status) {
     const order = { bad: 0, odd: 1, good: 2 };
     const checks = [...status.checks].sort((one, other) => order[one.state] - order[other.state]);
     const wanting = checks.filter((check) => check.state !== 'good');
     if (!status.configuration.last_reload.succeeded && status.configuration.last_reload.error) {
       wanting.push({ what: 'last reload', found: status.configuration.last_reload.error, state: 'odd' });
+    }
+    wanting.push(...besides(status));
+    if (wanting.length > LINES_MAX) {
+      const more = wanting.splice(LINES_MAX).length;
+      wanting.push({ what: `and ${count(more)} more`, found: 'below and in all checks', state: 'odd' });
     }
     const nothing = [{ what: 'Nothing.', found: `All ${plural(checks.length, 'check')} are good.`, state: 'good' }];
     part('attention-list', wanting.length > 0 ? wanting : nothing, (list) => list.map(checkLine));
@@ -258,7 +268,7 @@
     }), svg('line', { class: 'base', x1: 0, x2: 300, y1: 33.5, y2: 33.5, 'vector-effect': 'non-scaling-stroke' }));
   }
   function drawTimes(status) {
-    const rows = [['judging', 'Judging a request'], ['journal', 'A logout to disk'], ['propagation', 'From another node'], ['requests', 'A whole request']];
+    const rows = [['judging', 'Judging a request'], ['journal', 'A logout to disk'], ['propagation', 'Propagation'], ['requests', 'A whole request']];
     const told = rows.map(([name, title]) => [name, title, status.times[name]]).filter(([name]) => name !== 'propagation' || status.cluster);
     part('times', told, () => told.map(([name, title, times]) => {
       const counted = counts(times);
@@ -267,7 +277,7 @@
   }
 
   function drawCluster(status) {
-    const lag = (peer) => (peer.is_connected ? `all known until ${span(peer.silent_ms / 1000)} ago` : `not connected, known until ${span(peer.silent_ms / 1000)} ago`);
+    const lag = (peer) => (peer.is_connected ? `all known until ${span(peer.silent_ms / 1000)} ago` : `lost, known until ${span(peer.silent_ms / 1000)} ago`);
     part('cluster', status.cluster, (cluster) => {
       if (!cluster) return calm('One node, alone: there is no [cluster] in the configuration.');
       if (cluster.peers.length === 0) return [el('p', {}, `${cluster.node}: ${cluster.state}. `, el('span', { class: 'quiet' }, cluster.why)), calm('No other node is known.')];
@@ -277,15 +287,16 @@
         return [
           svg('path', { d: `M34 ${middle} C 74 ${middle} 56 ${y} 98 ${y}`, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.8, 'stroke-dasharray': peer.is_connected ? null : '3 5' }),
           peer.is_connected ? svg('circle', { cx: 106, cy: y, r: 7, fill: 'currentColor' }) : svg('path', { d: `M101 ${y - 5}l10 10M111 ${y - 5}l-10 10`, stroke: 'currentColor', 'stroke-width': 2.5 }),
-          svg('text', { x: 122, y: y - 3 }, `${peer.node} – ${peer.state}${Math.abs(peer.clock_ahead_ms || 0) >= 100 ? `, its clock ${Math.abs(peer.clock_ahead_ms)} ms ${peer.clock_ahead_ms > 0 ? 'ahead' : 'behind'}` : ''}`),
+          svg('text', { x: 122, y: y - 3 }, `${peer.node} – ${peer.state}`),
           svg('text', { x: 122, y: y + 12, class: 'quiet' }, lag(peer)),
         ];
       });
       return [
-        svg('svg', { class: 'cluster-picture', viewBox: `0 0 360 ${high}`, role: 'img', 'aria-label': cluster.peers.map((peer) => `${peer.node}: ${peer.state}, ${lag(peer)}`).join('; ') },
+        svg('svg', { class: 'cluster-picture', viewBox: `0 0 300 ${high}`, role: 'img', 'aria-label': cluster.peers.map((peer) => `${peer.node}: ${peer.state}, ${lag(peer)}`).join('; ') },
           svg('circle', { cx: 22, cy: middle, r: 12, fill: 'none', stroke: 'currentColor', 'stroke-width': 3 }), svg('circle', { cx: 22, cy: middle, r: 5, fill: 'currentColor' }), peers),
+        cluster.peers.filter((peer) => Math.abs(peer.clock_ahead_ms || 0) >= 100).map((peer) => el('p', {}, `The clock of ${peer.node} is ${Math.abs(peer.clock_ahead_ms)} ms ${peer.clock_ahead_ms > 0 ? 'ahead' : 'behind'}.`)),
         el('p', { class: 'quiet' }, `This node, ${cluster.node}: ${cluster.state}${cluster.why ? `; ${cluster.why}` : ''}.`),
-      ];
+      ].flat();
     });
   }
 
@@ -323,7 +334,7 @@
     part('certificates', status.certificates, (all) => {
       if (all.length === 0) return calm('No address speaks TLS.');
       return all.map((one) => {
-        const tone = one.days_left < 7 ? 'bad' : one.days_left < 21 ? 'odd' : 'good';
+        const tone = one.days_left < 7 ? 'bad' : one.days_left < SOON_DAYS ? 'odd' : 'good';
         return el('div', { class: 'bar-row', 'data-tone': tone }, el('span', { class: 'name' }, one.certificate, el('span', { class: 'quiet' }, ` until ${day(one.ends)}`)), el('span', { class: 'number' }, `${tone === 'good' ? '' : '! '}${plural(one.days_left, 'day')} left`), el('div', { class: 'meter', 'aria-hidden': 'true' }, share(Math.min(one.days_left, 90), 90)));
       });
     });
@@ -367,19 +378,42 @@
       el('td', {}, el('span', { class: 'badge', 'data-tone': tone }, verdict)),
       el('td', { class: 'whole' }, el('code', {}, [one.method, one.path].filter(Boolean).join(' ') || '–'), el('span', { class: 'quiet' }, one.shop ? ` ${one.shop}` : '')),
       el('td', { class: 'right' }, one.status || '–'),
-      el('td', { class: 'whole' }, el('button', { type: 'button', 'data-key': `${one.request} ${one.time}`, 'aria-label': `Explain ${verdict}, request ${one.request}`, on: { click: () => explain(one.request) } }, el('span', { class: 'mono' }, name))));
+      el('td', { class: 'whole' }, el('button', { type: 'button', 'aria-label': `Explain ${verdict}, request ${one.request}`, on: { click: () => explain(one.request) } }, el('span', { class: 'mono' }, name))));
   }
-  function drawDecisions(decisions) {
+  // A row stays the same element while it is listed, so that no click and no focus is lost; and the list holds still under
+  // the pointer.
+  let rows = new Map();
+  function rowsOf(list) {
+    const named = list.map((one) => [`${one.request} ${one.time} ${one.verdict}`, one]);
+    rows = new Map(named.map(([key, one]) => [key, rows.get(key) || decisionRow(one)]));
+    return rows.values();
+  }
+  function arrange(body, wanted) {
+    let at = body.firstChild;
+    for (const row of wanted) {
+      if (row === at) at = at.nextSibling;
+      else body.insertBefore(row, at);
+    }
+    while (at) { const next = at.nextSibling; at.remove(); at = next; }
+  }
+  const isHeld = () => matchMedia('(hover: hover)').matches && $('decisions').matches(':hover') && !$('panel').open;
+  function drawDecisions(decisions, isForced) {
     last = decisions;
-    part('decisions', [which, decisions[which]], ([, list]) => {
+    const list = decisions[which];
+    $('held').hidden = isForced || !isHeld();
+    if (!$('held').hidden && $('decisions').querySelector('tbody')) return;
+    part('decisions', [which, list.length === 0], () => {
       if (list.length === 0) return calm(which === 'others' ? 'Nothing was refused or logged out yet.' : 'Nothing was forwarded yet.');
-      return el('table', {}, el('thead', {}, el('tr', {}, ['Time', 'What', 'Request', 'Status', 'Why'].map((title) => el('th', { scope: 'col', class: title === 'Status' ? 'right' : null }, title)))), el('tbody', {}, list.map(decisionRow)));
+      rows.clear();
+      return el('table', {}, el('thead', {}, el('tr', {}, ['Time', 'What', 'Request', 'Status', 'Why'].map((title) => el('th', { scope: 'col', class: title === 'Status' ? 'right' : null }, title)))), el('tbody', {}));
     });
+    const body = $('decisions').querySelector('tbody');
+    if (body) arrange(body, rowsOf(list));
   }
   function choose(kind) {
     which = kind;
     for (const name of ['others', 'forwarded']) $(`show-${name}`).setAttribute('aria-pressed', String(name === kind));
-    if (last) drawDecisions(last);
+    if (last) drawDecisions(last, true);
   }
   const HIDDEN = ['what_to_do', 'revoked'];
   function article(one) {
