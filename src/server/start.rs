@@ -234,7 +234,7 @@ fn proxy(
         log_key,
         recorder,
         near_misses: Arc::default(),
-        connector: Arc::new(Connector::new(None)),
+        connector: Some(Arc::new(Connector::new(None))),
         keys: Arc::clone(keys),
         single_flight: SingleFlight::default(),
         traffic: Arc::new(Traffic::default()),

@@ -60,7 +60,8 @@ pub(crate) fn add_all(
     } = parts;
     add_background(server, &proxy, &reloads, hangups);
     let status = status(&proxy, &limiter, &reloads);
-    let feed = Arc::new(DashboardFeed::new(status, Arc::clone(&proxy.recorder)));
+    let feed = DashboardFeed::new(Arc::clone(&status), Arc::clone(&proxy.recorder));
+    let feed = Arc::new(feed);
     if sockets.operator.is_some() {
         let sampler = HistorySampler(Arc::clone(&feed));
         server.add_service(background_service("history", sampler));
@@ -70,7 +71,7 @@ pub(crate) fn add_all(
         reloads: Arc::clone(&reloads),
         log_key: proxy.log_key.clone(),
         recorder: Arc::clone(&proxy.recorder),
-        status: status(&proxy, &limiter, &reloads),
+        status,
     };
     let pages = OperatorPages {
         audience: Audience::Operator,

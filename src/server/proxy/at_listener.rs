@@ -7,43 +7,29 @@ use pingora_proxy::Session;
 
 use super::context::Context;
 use super::service::Proxy;
-use crate::request::{Answer, OriginParts, Refusal, Refused, Request, host_of, moved_to, port_of};
-use crate::server::access_log::record::RecordedVerdict;
+use crate::request::{Answer, OriginParts, Refusal, Request, host_of, moved_to, port_of};
 use crate::server::connection::listener::HttpsRedirect;
 use crate::server::connection::state::ConnectionState;
 use crate::server::snapshot::Snapshot;
 
 impl Proxy {
-    /// Answers a request by the rules of its listener or its host; `None`: it is to be judged.
+    /// The redirect of a request by the rules of its listener or its host, or why there is none; `None`: it is to be judged.
     ///
     /// Whatever Doorward answers on every listener comes first, then the redirects: to `https://`, then to another host.
-    pub(crate) async fn answer_at_listener(
+    pub(crate) fn redirect_at_listener(
         &self,
-        session: &mut Session,
+        session: &Session,
         context: &mut Context,
-    ) -> Result<Option<bool>> {
+    ) -> Result<Result<Option<Answer>, Refusal>> {
         let snapshot = Arc::clone(&context.snapshot);
         if !has_due_certificate(session, &snapshot) {
             // The handshake was before a reload: another one says what is wrong.
             return Err(Error::new_down(ErrorType::ConnectionClosed));
         }
-        let redirected = match redirect_at(session, &snapshot) {
+        Ok(match redirect_at(session, &snapshot) {
             Some(redirect) => self.to_https(session, &snapshot, redirect).map(Some),
             None => to_main_host(session, context, &snapshot),
-        };
-        match redirected {
-            Ok(None) => Ok(None),
-            Ok(Some(answer)) => {
-                let shop = context.shop.as_ref().map_or("", |shop| shop.name.as_str());
-                self.metrics.note_decision(shop, "redirected", "");
-                context.note_verdict(RecordedVerdict::Redirected);
-                self.answer(session, &answer).await.map(Some)
-            }
-            Err(refusal) => {
-                let refused = Refused::without_shop(refusal);
-                self.refuse(session, context, &refused).await.map(Some)
-            }
-        }
+        })
     }
 
     /// The redirect of a request to `https://`, if it is for a host of a shop.

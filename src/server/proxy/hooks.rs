@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, COOKIE, DATE, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, DATE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Version};
 use log::{debug, info, warn};
@@ -17,13 +17,13 @@ use pingora::{Error, ErrorSource, ErrorType, Result};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 use super::answer::failure::refusal_of;
-use super::answer::hsts::{self, HstsBuilder};
+use super::answer::hsts::HstsBuilder;
 use super::answer::request_id::{self, RequestIdBuilder};
 use super::answer::token_response::TokenResponse;
-use super::answer::{dead_cookies, ecwid, reply};
+use super::answer::{dead_cookies, reply};
 use super::body::read_ahead;
-use super::checks::{framing, hops, target};
 use super::context::Context;
+use super::decision::{self, Decision};
 use super::handling::body_limit::BODY_TOO_LARGE;
 use super::handling::copy::CopyState;
 use super::handling::retries::RETRIED_STATUS;
@@ -36,9 +36,7 @@ use super::service::Proxy;
 use super::stream::{self, STREAM_SILENCE_MAX};
 use super::waiting::{self, REVOKED};
 use crate::clock;
-use crate::request::{
-    self, Answer, Arrived, Refusal, Refused, Request, RetryCause, Shop, Tokens, Verdict,
-};
+use crate::request::{Answer, Arrived, Refusal, Refused, Request, RetryCause, Shop, Verdict};
 use crate::server::access_log::record::RecordedVerdict;
 use crate::server::connection::revocation_watch::{RevocationWatch, TokenReader};
 use crate::server::connection::state::ConnectionState;
@@ -97,52 +95,20 @@ impl ProxyHttp for Proxy {
             return self.answer_probe(session, context).await;
         }
         let snapshot = Arc::clone(&context.snapshot);
-        hsts::prepare(session, &snapshot);
-        if let Some(refused) = refused_by_frame(session, &snapshot) {
-            return self.refuse(session, context, &refused).await;
-        }
-        if let Some(answer) = snapshot.acme.challenges.http_answer(session.req_header()) {
-            context.note_verdict(RecordedVerdict::Answered);
-            return self.answer(session, &answer).await; // an authority asks, whatever the host
-        }
-        if let Some(is_answered) = self.answer_at_listener(session, context).await? {
-            return Ok(is_answered);
-        }
-        let body = match self.read_ahead(session, context, &snapshot).await? {
-            Ok(body) => body,
-            Err(refused) => {
-                let refused = self.within_failures(session, context, refused);
-                return self.refuse(session, context, &refused).await;
+        match self.decide(session, context, &snapshot).await? {
+            Decision::Redirected(answer) => {
+                let shop = context.shop.as_ref().map_or("", |shop| shop.name.as_str());
+                self.metrics.note_decision(shop, "redirected", "");
+                context.note_verdict(RecordedVerdict::Redirected);
+                self.answer(session, &answer).await
             }
-        };
-        let examined = body.as_ref().and_then(|body| body.examined.as_deref());
-        match self.judge(session, context, &snapshot, examined).await {
-            Ok(Verdict::Introspect(shop, _)) => {
-                let refused = Refused::for_shop(shop, context.api, Refusal::Unconfirmed);
-                self.refuse(session, context, &refused).await
+            Decision::Answered(answer) => {
+                context.note_verdict(RecordedVerdict::Answered);
+                self.answer(session, &answer).await
             }
-            Ok(Verdict::Forward {
-                shop,
-                tokens,
-                is_demanded,
-                dead_cookies,
-                subject,
-                observed,
-            }) => {
-                if let Some(observed) = observed {
-                    request_id::withhold(session);
-                    context.would = self.note_observed(session, context, shop, observed);
-                } else {
-                    self.note_forwarded(context, shop, dead_cookies.len());
-                }
-                context.note_opaque(&tokens, is_demanded && !has_cookies(session.req_header()));
-                let watched = observed.map_or(tokens, |_| Tokens::new());
-                context.forward_to(shop, watched);
-                context.dead_cookies = dead_cookies;
-                context.subject = subject;
-                if let Some(answer) = routing::answer(session, context) {
-                    request_id::prepare(session, &context.id);
-                    context.note_verdict(RecordedVerdict::Answered);
+            Decision::Refused(refused) => self.refuse(session, context, &refused).await,
+            Decision::Forwarded(request) => {
+                if let Some(answer) = self.begin_forwarding(session, context, request) {
                     return self.answer(session, &answer).await;
                 }
                 if stream::is_itself(session.req_header()) {
@@ -151,24 +117,7 @@ impl ProxyHttp for Proxy {
                 }
                 Ok(false)
             }
-            Ok(Verdict::LogOut(logout)) => {
-                let body = body.as_ref().map(|body| body.sent.clone());
-                self.log_out(session, context, logout, body).await
-            }
-            Ok(Verdict::Preflight) => {
-                context.note_verdict(RecordedVerdict::Answered);
-                let answer = request::preflight(session.req_header());
-                self.answer(session, &answer).await
-            }
-            Ok(Verdict::Script) => {
-                context.note_verdict(RecordedVerdict::Answered);
-                let answer = ecwid::script(&session.req_header().headers);
-                self.answer(session, &answer).await
-            }
-            Err(refused) => {
-                let refused = self.within_failures(session, context, refused);
-                self.refuse(session, context, &refused).await
-            }
+            Decision::LogOut(logout, body) => self.log_out(session, context, logout, body).await,
         }
     }
 
@@ -257,14 +206,8 @@ impl ProxyHttp for Proxy {
             return Err(Error::new(REVOKED));
         }
         let upstreams = Arc::clone(context.attempts()?.upstreams());
-        dead_cookies::take_out(&context.dead_cookies, upstream)?;
-        let facts = context.facts(session, &upstreams);
-        context
-            .snapshot
-            .forwarding
-            .rewrite(session, facts, upstream)?;
-        target::make_origin_form(upstream);
-        routing::change_request(session, context, upstream)?;
+        let sent_to = (context.dead_cookies.as_slice(), &*upstreams);
+        decision::write_as_sent(session, context, sent_to, upstream)?;
         read_ahead::answer_expectation(session, upstream).await?;
         if let Some(token_response) = &context.token_response {
             token_response.request_identity_encoding(upstream);
@@ -503,7 +446,7 @@ impl Proxy {
     }
 
     /// The verdict, after the introspection of tokens that can't be verified here.
-    async fn judge<'s>(
+    pub(super) async fn judge<'s>(
         &self,
         session: &Session,
         context: &mut Context,
@@ -580,7 +523,7 @@ impl Proxy {
     }
 
     /// A request goes to the shop, without its dead cookies.
-    fn note_forwarded(&self, context: &mut Context, shop: &Shop, dead_cookies: usize) {
+    pub(super) fn note_forwarded(&self, context: &mut Context, shop: &Shop, dead_cookies: usize) {
         context.note_verdict(RecordedVerdict::Forwarded);
         let shop = shop.name.as_str();
         if dead_cookies == 0 {
@@ -604,22 +547,6 @@ impl Proxy {
         };
         self.answer(session, &answer).await
     }
-}
-
-/// A refusal by the framing and the way alone.
-fn refused_by_frame<'s>(session: &mut Session, snapshot: &Snapshot) -> Option<Refused<'s>> {
-    let is_endless = hops::are_endless(&session.req_header().headers);
-    let refusal = framing::fault_of(session, &snapshot.limits)
-        .or_else(|| is_endless.then_some(Refusal::LoopDetected))?;
-    if framing::is_about_body(refusal) {
-        session.set_keepalive(None);
-    }
-    Some(Refused::without_shop(refusal))
-}
-
-/// Whether a request carries cookies, by one of which the shop may know its customer.
-fn has_cookies(head: &RequestHeader) -> bool {
-    head.headers.contains_key(COOKIE)
 }
 
 /// The answer to the customer if the shop did not answer. `None`: the customer is gone.

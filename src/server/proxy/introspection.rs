@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderName, USER_AGENT, VIA};
 use log::warn;
+use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::{ErrorType, OkOrErr, Result};
 use pingora_proxy::Session;
@@ -24,8 +25,9 @@ impl Proxy {
         shop: &Arc<Shop>,
         pending: &[PendingToken],
     ) {
-        let Some(introspection) = &shop.verifier.settings().introspection else {
-            return;
+        let introspection = &shop.verifier.settings().introspection;
+        let (Some(introspection), Some(connector)) = (introspection, &self.connector) else {
+            return; // nothing to ask, or nothing is sent
         };
         for token in pending {
             let turn = self.single_flight.lock_for(token.id());
@@ -37,7 +39,7 @@ impl Proxy {
                 continue;
             }
             let answer = self
-                .request_introspection(session, context, shop, (introspection, token))
+                .request_introspection(session, context, connector, (shop, introspection, token))
                 .await;
             if let Err(error) = &answer {
                 let (request, shop) = (context.id.as_str(), shop.name.as_str());
@@ -52,8 +54,8 @@ impl Proxy {
         &self,
         session: &Session,
         context: &Context,
-        shop: &Arc<Shop>,
-        (introspection, token): (&IntrospectionRequest, &PendingToken),
+        connector: &Connector,
+        (shop, introspection, token): (&Arc<Shop>, &IntrospectionRequest, &PendingToken),
     ) -> Result<Answer> {
         let attempts = UpstreamAttempts::on_route(shop, None, None, &context.snapshot);
         let attempts = attempts.or_err(ErrorType::InternalError, "a shop without upstream")?;
@@ -71,7 +73,7 @@ impl Proxy {
             attempts,
             timeouts: RouteTimeouts::default(),
         };
-        let answer = exchange.send(&self.connector).await?.whole()?;
+        let answer = exchange.send(connector).await?.whole()?;
         let fails = answer.status.is_server_error() || answer.status == 429;
         (!fails)
             .then_some(answer)

@@ -10,15 +10,15 @@ use http::StatusCode;
 use http::header::ACCEPT_ENCODING;
 use log::{info, warn};
 use pingora::connectors::http::Connector;
+use pingora::http::RequestHeader;
 use pingora::{Error, ErrorType, OkOrErr, Result};
 use pingora_proxy::Session;
 
-use super::answer::dead_cookies;
 use super::answer::failure::refusal_of;
 use super::body::read_ahead::{self, Body, ReadAhead};
-use super::checks::target;
 use super::client::UpstreamAnswer;
 use super::context::Context;
+use super::decision;
 use super::exchange::BufferedExchange;
 use super::forwarding;
 use super::handling::body_limit::BODY_TOO_LARGE;
@@ -33,6 +33,7 @@ use crate::revocation::{Revocation, Revocations};
 use crate::server::access_log::record::RecordedVerdict;
 use crate::server::operator::endings::Ending;
 use crate::server::process::traffic::InFlight;
+use crate::server::upstream::Upstreams;
 
 /// How a logout went.
 enum LogoutOutcome {
@@ -142,6 +143,9 @@ impl Proxy {
         )
         .await?;
         let exchange = self.exchange(session, context, logout, body).await;
+        let Some(connector) = self.connector.clone() else {
+            return Err(Refusal::UpstreamFailed); // a rehearsal sends nothing, and ends before
+        };
         let leaving = PendingLogout {
             ours: logout.answer(session.req_header()),
             logout: Arc::clone(logout),
@@ -149,7 +153,7 @@ impl Proxy {
             quota: Arc::clone(&self.logout_quota),
             quota_use,
             client,
-            connector: Arc::clone(&self.connector),
+            connector,
             set,
             request: context.id.clone(),
         };
@@ -177,7 +181,7 @@ impl Proxy {
         logout: &LogOut,
         body: Option<Bytes>,
     ) -> Result<Option<BufferedExchange>> {
-        let AnswerBy::Shop { with_credentials } = logout.answer_by() else {
+        let AnswerBy::Shop { .. } = logout.answer_by() else {
             return Ok(None);
         };
         let attempts = context.attempts_to(&logout.shop);
@@ -203,21 +207,7 @@ impl Proxy {
             return Err(Error::new(BODY_TOO_LARGE));
         }
         let forwarding = &context.snapshot.forwarding;
-        let mut head = session.req_header().clone();
-        dead_cookies::take_out(&logout.dead_cookies, &mut head)?;
-        forwarding.rewrite(
-            session,
-            context.facts(session, attempts.upstreams()),
-            &mut head,
-        )?;
-        target::make_origin_form(&mut head);
-        routing::change_request(session, context, &mut head)?;
-        if !with_credentials {
-            forwarding::remove_credentials(&logout.shop, &mut head);
-        }
-        if logout.rule.reads_answer() {
-            head.remove_header(&ACCEPT_ENCODING); // or it can't be read
-        }
+        let head = head_as_sent(session, context, logout, attempts.upstreams())?;
         Ok(Some(BufferedExchange {
             head,
             body,
@@ -226,6 +216,25 @@ impl Proxy {
             timeouts: handling.timeouts,
         }))
     }
+}
+
+/// The head of a logout as its shop is sent it.
+pub(crate) fn head_as_sent(
+    session: &Session,
+    context: &Context,
+    logout: &LogOut,
+    upstreams: &Upstreams,
+) -> Result<RequestHeader> {
+    let mut head = session.req_header().clone();
+    let sent_to = (logout.dead_cookies.as_slice(), upstreams);
+    decision::write_as_sent(session, context, sent_to, &mut head)?;
+    if !logout.is_sent_with_credentials() {
+        forwarding::remove_credentials(&logout.shop, &mut head);
+    }
+    if logout.rule.reads_answer() {
+        head.remove_header(&ACCEPT_ENCODING); // or it can't be read
+    }
+    Ok(head)
 }
 
 /// A logout whose request has been read to its end.
@@ -442,7 +451,7 @@ async fn detached<T: Send + 'static>(
 }
 
 /// Writes first the meanings of the names in them that the journal does not have yet.
-async fn put_in_force(
+pub(crate) async fn put_in_force(
     set: Arc<Revocations>,
     shop: Arc<Shop>,
     revocations: Vec<Revocation>,

@@ -9,6 +9,7 @@ pub(crate) mod body;
 pub(crate) mod checks;
 pub(crate) mod client;
 pub(crate) mod context;
+pub(crate) mod decision;
 pub(crate) mod exchange;
 pub(crate) mod forwarding;
 pub(crate) mod handling;

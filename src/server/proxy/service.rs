@@ -36,7 +36,8 @@ pub(crate) struct Proxy {
     pub(crate) log_key: LogKey,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) near_misses: Arc<NearMisses>,
-    pub(crate) connector: Arc<Connector>,
+    /// Sends logouts, and asks about tokens; `None`: nothing is sent.
+    pub(crate) connector: Option<Arc<Connector>>,
     pub(crate) copies: Arc<CopySender>,
     pub(crate) keys: Arc<KeyFetcher>,
     pub(crate) single_flight: SingleFlight,
