@@ -9,7 +9,7 @@ use clap_complete::Shell;
 use super::exit::{CommandError, Exit};
 use super::file_argument::FileArgument;
 use super::operator::{self, ProcessArguments};
-use super::{check, cluster, completions, config_command, demo, init, preset, run};
+use super::{check, cluster, completions, config_command, demo, init, preset, rehearsal, run};
 
 /// A reverse proxy that makes logout final.
 #[derive(Parser)]
@@ -42,9 +42,14 @@ enum Command {
     /// Count the revocations of the running process, or look a token up
     #[command(after_help = ORDER_CODES)]
     Inspect(operator::Inspect),
-    /// Tell what the running process decided about a request, and what to do about it
-    #[command(after_help = ORDER_CODES)]
-    Explain(operator::Explain),
+    /// Tell what becomes of a request, station by station, and send nothing; or what the running process decided about one
+    #[command(after_help = EXPLAIN_CODES)]
+    Explain(rehearsal::Explain),
+    /// Run cases with expected verdicts against a configuration, and send nothing
+    #[command(after_help = TEST_CODES)]
+    Test(rehearsal::TestArguments),
+    /// Judge the requests of an access log or a HAR file, and send nothing: what would be refused, and why
+    Rehearse(rehearsal::RehearseArguments),
     /// List, export and import the revocations of the running process
     #[command(subcommand, after_help = ORDER_CODES)]
     Revocations(operator::RevocationsCommand),
@@ -96,6 +101,10 @@ enum Command {
 
 const ORDER_CODES: &str = "Exit codes: 0 done; 1 it could not be done, and the answer says why; \
     2 the order is wrong; 69 no process answers.";
+const EXPLAIN_CODES: &str = "Exit codes: 0 explained; 1 the request id is not known; 2 the request can't be read; \
+    69 no process answers; 78 the configuration has faults.";
+const TEST_CODES: &str = "Exit codes: 0 every case went as expected; 1 one did not, or --fail-under is not reached; \
+    2 a file of cases can't be read; 78 the configuration has faults.";
 const RELOAD_CODES: &str = "Exit codes: 0 reloaded; 78 the file has faults; 1 it needs a restart, or keys can't be fetched: \
     then the old configuration stays in force; 69 no process answers.";
 
@@ -112,7 +121,6 @@ impl Arguments {
             Command::Demo { shop, once } => demo::walk(&shop, once),
             Command::Revoke(revoke) => operator::revoke(revoke),
             Command::Inspect(inspect) => operator::inspect(inspect),
-            Command::Explain(explain) => operator::explain(&explain),
             Command::Revocations(command) => operator::revocations(&command),
             Command::Status(arguments) => operator::status(&arguments),
             Command::Top(arguments) => operator::top(&arguments),
@@ -120,6 +128,9 @@ impl Arguments {
             Command::Log(command) => operator::set_log(&command),
             Command::Drain(arguments) => operator::drain(&arguments),
             Command::SupportBundle(arguments) => operator::bundle(&arguments),
+            Command::Explain(explain) => rehearsal::explain(&explain),
+            Command::Test(arguments) => rehearsal::test(&arguments),
+            Command::Rehearse(arguments) => rehearsal::rehearse(&arguments),
             Command::Reload(process) => operator::reload(&process),
             Command::Healthcheck(process) => operator::healthcheck(&process),
             Command::Config(command) => config_command::run(&command),

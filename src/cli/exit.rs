@@ -65,7 +65,16 @@ pub const EXITS: &[(&str, &[Exit])] = &[
     ("config show", &[Exit::Done, Exit::Usage, Exit::Config]),
     ("demo", &[Exit::Done, Exit::Failed, Exit::Usage]),
     ("drain", ORDERS),
-    ("explain", ORDERS),
+    (
+        "explain",
+        &[
+            Exit::Done,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Unavailable,
+            Exit::Config,
+        ],
+    ),
     ("healthcheck", ORDERS),
     ("init", FILES),
     ("inspect", ORDERS),
@@ -74,6 +83,7 @@ pub const EXITS: &[(&str, &[Exit])] = &[
     ("man", &[Exit::Done, Exit::Failed, Exit::Usage]),
     ("preset list", &[Exit::Done, Exit::Usage]),
     ("preset show", &[Exit::Done, Exit::Usage]),
+    ("rehearse", FILES),
     (
         "reload",
         &[
@@ -100,12 +110,13 @@ pub const EXITS: &[(&str, &[Exit])] = &[
     ),
     ("status", ORDERS),
     ("support-bundle", ORDERS),
+    ("test", FILES),
     ("top", ORDERS),
 ];
 
 /// Orders to the running process.
 const ORDERS: &[Exit] = &[Exit::Done, Exit::Failed, Exit::Usage, Exit::Unavailable];
-/// What reads a configuration and writes files.
+/// What reads a configuration and other files, or writes them.
 const FILES: &[Exit] = &[Exit::Done, Exit::Failed, Exit::Usage, Exit::Config];
 
 impl From<Exit> for ExitCode {

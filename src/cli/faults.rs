@@ -23,6 +23,16 @@ pub(super) fn load(path: &Path) -> Result<Config, CommandError> {
     }
 }
 
+/// The same once more, without its warnings.
+pub(super) fn load_again(path: &Path) -> Result<Config, CommandError> {
+    config::load(path)
+        .map(|(config, _)| config)
+        .map_err(|faults| {
+            print_faults(&faults);
+            CommandError::printed(Exit::Config)
+        })
+}
+
 /// Prints faults, if there are any.
 pub(super) fn print_faults(faults: &Faults) {
     if !faults.is_empty() {

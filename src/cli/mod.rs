@@ -17,6 +17,8 @@ mod logging;
 mod operator;
 mod output;
 mod preset;
+mod progress;
+mod rehearsal;
 mod run;
 
 pub use arguments::Arguments;

@@ -48,7 +48,7 @@ fn of_listeners(server: &Settings) -> Vec<String> {
 }
 
 /// An address for customers, and what is done there.
-fn listener((listen, rules): (&Listen, &ListenerRules)) -> String {
+pub(crate) fn listener((listen, rules): (&Listen, &ListenerRules)) -> String {
     let ListenerRules {
         redirect,
         proxy_protocol,
@@ -264,7 +264,8 @@ fn own_logout(shop: &Shop) -> String {
     logout(rule, format!("{methods} {}", listed(&seen)).trim())
 }
 
-fn logout(rule: &LogoutRule, call: &str) -> String {
+/// A logout in words, with those of its call.
+pub(crate) fn logout(rule: &LogoutRule, call: &str) -> String {
     let what = match rule.revoke {
         Scope::Token => "the token",
         Scope::Session => "the session",
@@ -279,7 +280,8 @@ fn logout(rule: &LogoutRule, call: &str) -> String {
     format!("{call}: revokes {what}, {answer}")
 }
 
-fn words(call: &Call) -> String {
+/// A call in words, without the values of conditions.
+pub(crate) fn words(call: &Call) -> String {
     let line = format!("{} {}", listed(&call.methods), listed(&call.paths));
     let graphql = call.graphql.iter();
     let graphql = graphql.map(|graphql| format!("GraphQL {}", listed(graphql.fields())));

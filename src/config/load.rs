@@ -16,7 +16,7 @@ use super::outline;
 use super::own_cookies;
 use super::presets::Presets;
 use super::process::{self, acme};
-use super::reading::{Loading, NamedFile, TomlDocument, TomlTable, report_conflicts};
+use super::reading::{Loading, NamedFile, SourceLines, TomlDocument, TomlTable, report_conflicts};
 use super::route;
 use super::shop::{self, ReadShop, RuleSources, ShopClaims, Surroundings, neighbours};
 use super::upstream;
@@ -36,7 +36,9 @@ pub struct Config {
     /// The files that it names.
     pub files: Vec<NamedFile>,
     /// Where the rules of each shop are written.
-    pub(crate) sources: Vec<RuleSources>,
+    pub sources: Vec<RuleSources>,
+    /// Where the keys of the process are written.
+    pub lines: SourceLines,
 }
 
 /// Reads a configuration file. What comes along are warnings.
@@ -168,6 +170,7 @@ fn read_root(mut root: TomlTable<'_>, presets: &Presets<'_>, loading: &Loading) 
     {
         acme::complete(&root, settings, shops.iter().map(|read| &read.shop));
     }
+    let lines = root.lines();
     root.finish();
     let process = process?;
     for fault in loops::faults(&process.server, shops.as_deref()?, &upstreams) {
@@ -176,7 +179,10 @@ fn read_root(mut root: TomlTable<'_>, presets: &Presets<'_>, loading: &Loading) 
     let mut server = process.server;
     let summary = upstreams.summary();
     server.site.pools.named = upstreams.into_servers();
-    Some(assembled(server, process.log, summary, shops?))
+    Some(Config {
+        lines,
+        ..assembled(server, process.log, summary, shops?)
+    })
 }
 
 /// What every shop says that does not say otherwise: `[defaults.shop]`.
@@ -229,5 +235,6 @@ fn assembled(
         summary,
         files: Vec::new(),
         sources,
+        lines: SourceLines::default(),
     }
 }

@@ -25,8 +25,10 @@ mod upstream;
 
 pub use append::{NotAppended, append};
 pub use cluster::ClusterTable;
+pub(crate) use explain::{logout as logout_in_words, words as call_in_words};
 pub use fault::{Fault, FaultView, Faults, Severity, SourceSpot, SourceText};
 pub use load::{Config, control_of, files_of, load, parse, without_secrets};
 pub use presets::{preset_text, presets};
-pub use reading::NamedFile;
+pub use reading::{NamedFile, SourceLines};
+pub use shop::RuleSources;
 pub use shown::{EffectiveKey, KeyOrigin, defaults, effective, schema};

@@ -13,6 +13,7 @@ mod clocks;
 mod cookie;
 mod credential;
 mod fetch_url;
+mod findings;
 mod gate;
 mod graphql;
 mod introspection;
@@ -54,6 +55,7 @@ pub use credential::{
     Spelling,
 };
 pub use fetch_url::FetchUrl;
+pub use findings::{Findings, FoundCredential, FoundPurpose};
 pub use gate::Gate;
 pub use graphql::{GraphQlCondition, GraphQlSettings, LearntDocuments, UnknownHash, UnreadBody};
 pub use introspection::{
@@ -82,9 +84,9 @@ pub use site::{
 pub use token::{
     ALGORITHMS, Awaited, AwaitedSuccess, ClaimName, Claims, Confirmed, FailureWeight, FirstSuccess,
     Flaw, IssuedAt, Issuer, JwksSource, KeyDescription, KeyRing, KeySource, KeyState, Keys,
-    NoneAccepted, Subject, SuccessNews, TOKEN_BYTES_MAX, TimeClaim, TimeUnit, Token, TokenKind,
-    TokenSettings, UnfitKey, UnfitSet, UnknownToken, Unreadable, Verified, Verifier,
-    algorithm_name, secret_bytes_min,
+    NoneAccepted, SecretMistake, Subject, SuccessNews, TOKEN_BYTES_MAX, TimeClaim, TimeUnit, Token,
+    TokenKind, TokenReading, TokenSettings, UnfitKey, UnfitSet, UnknownToken, Unreadable, Verified,
+    Verifier, algorithm_name, secret_bytes_min,
 };
 pub use token_endpoint::{AnswerTokens, HandedOut, OnReissue, TokenEndpoint};
 pub use verdict::{Observed, Verdict};

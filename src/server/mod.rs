@@ -12,6 +12,7 @@ mod outline;
 mod probe;
 mod process;
 mod proxy;
+mod rehearsal;
 mod reload;
 mod reload_record;
 mod settings;
@@ -42,6 +43,10 @@ pub use probe::{Probed, probe};
 pub use process::drain::Drain;
 pub use process::listen::{Listen, ListenAddress, SOCKET_PATH_BYTES_MAX};
 pub use process::sockets::SocketError;
+pub use rehearsal::{
+    Rehearsal, Rehearsed, RehearsedLogout, RehearsedVerdict, SampleRequest, SentRequest,
+    UnfitSample,
+};
 pub use reload::{FaultReport, Load, Loaded};
 pub use settings::Settings;
 pub use snapshot::SnapshotSettings;

@@ -9,7 +9,10 @@ use super::report::{CheckReport, ReportFormat};
 use super::service_user::ServiceUser;
 use crate::cli::data_folder;
 use crate::cli::exit::{CommandError, Exit};
+use crate::cli::faults;
 use crate::cli::file_argument::FileArgument;
+use crate::cli::operator::Format;
+use crate::cli::rehearsal::{TokenArguments, check_token};
 use crate::clock;
 use crate::config::{self, Config, Fault, NamedFile};
 use crate::request::honour_meanings;
@@ -37,6 +40,8 @@ pub(in crate::cli) struct CheckArguments {
     /// Print the commands that give every file the owner and mode that it needs, and nothing else; change nothing
     #[arg(long, conflicts_with_all = ["explain", "format", "probe"])]
     fix_permissions: bool,
+    #[command(flatten)]
+    token: TokenArguments,
 }
 
 /// Reads a configuration and changes nothing.
@@ -47,6 +52,17 @@ pub(in crate::cli) fn check(arguments: &CheckArguments) -> Result<(), CommandErr
         let user = service_user(arguments.as_user.as_deref(), data_dir.as_deref())?;
         permissions::print_commands(&files, user.as_ref());
         return Ok(());
+    }
+    if arguments.token.token.is_some() {
+        let format = match arguments.format {
+            ReportFormat::Text => Format::Text,
+            ReportFormat::Json => Format::Json,
+            ReportFormat::Github => {
+                let why = "--token is told as text or json: no line of the file is at fault";
+                return Err(CommandError::new(Exit::Usage, why));
+            }
+        };
+        return check_token(faults::load(path)?, &arguments.token, format);
     }
     let report = match config::load(path) {
         Ok((config, faults)) => {

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::Value;
 
 use super::format::JsonFormat;
 use super::order::{call, refuse_long};
-use super::process::{ProcessArguments, socket_of};
+use super::process::{ProcessArguments, no_answer, socket_of};
 use super::token_file::read_token;
 use crate::cli::exit::CommandError;
 use crate::request::Target;
-use crate::server::ControlOrder;
+use crate::server::{self, ControlOrder};
 
 /// What is inspected.
 #[derive(Args)]
@@ -42,4 +43,27 @@ pub(in crate::cli) fn inspect(inspect: Inspect) -> Result<(), CommandError> {
         dry_run: false,
     };
     call(&socket, "/inspect", Some(&order), format)
+}
+
+/// What the running process says of a token.
+pub(in crate::cli) fn inspect_token(
+    process: &ProcessArguments,
+    shop: &str,
+    token: &str,
+) -> Result<Value, CommandError> {
+    let socket = socket_of(process)?;
+    let order = ControlOrder {
+        shop: Some(shop.to_owned()),
+        target: Target::Token(token.to_owned()),
+        dry_run: false,
+    };
+    let asked = server::call(&socket, "/inspect", Some(&order));
+    let (status, answer) = asked.map_err(|error| no_answer(&socket, &error))?;
+    if status.is_success() {
+        return Ok(answer);
+    }
+    let why = answer["error"].as_str().unwrap_or("it gives no reason");
+    Err(CommandError::failed(format!(
+        "the running process can't look the token up: {why}"
+    )))
 }

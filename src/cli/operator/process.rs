@@ -23,7 +23,7 @@ pub(in crate::cli) struct ProcessArguments {
 
 impl ProcessArguments {
     /// The configuration.
-    pub(super) fn config(&self) -> &Path {
+    pub(in crate::cli) fn config(&self) -> &Path {
         &self.config
     }
 }

@@ -10,7 +10,7 @@ use crate::cli::exit::{CommandError, Exit};
 const PASTED_BYTES_MAX: usize = 64 << 10;
 
 /// Reads a token from a file, for every user of the machine sees what stands in a command line.
-pub(super) fn read_token(file: &Path) -> Result<String, CommandError> {
+pub(in crate::cli) fn read_token(file: &Path) -> Result<String, CommandError> {
     let mut text = String::new();
     let most = PASTED_BYTES_MAX as u64 + 1;
     let usage = |why: &dyn std::fmt::Display| CommandError::new(Exit::Usage, why);

@@ -105,6 +105,14 @@ impl SourceSpot {
         }
     }
 
+    /// The source and the line, as `doorward.toml:12`.
+    pub fn place(&self) -> String {
+        match self.line() {
+            Some(line) => format!("{}:{line}", self.source_name()),
+            None => self.source_name().to_owned(),
+        }
+    }
+
     /// Whether a report must not show what is written here.
     pub fn is_secret(&self) -> bool {
         let lines = self.span.as_ref().map(|span| self.source.lines_of(span));

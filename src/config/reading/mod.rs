@@ -4,6 +4,7 @@ pub(crate) mod byte_size;
 mod document;
 pub(crate) mod duration;
 pub(crate) mod file;
+mod lines;
 mod loading;
 pub(crate) mod named_path;
 pub(crate) mod pattern;
@@ -12,6 +13,7 @@ mod table;
 mod text;
 
 pub(crate) use document::{TomlDocument, report_conflicts};
+pub use lines::SourceLines;
 pub(crate) use loading::Loading;
 pub use loading::NamedFile;
 pub(crate) use table::{TextOrTable, TomlTable};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::document::{Layer, TomlDocument, Value};
 use super::duration;
+use super::lines::SourceLines;
 use super::record::{KeyShape, ReadKey, WrittenKey};
 use super::text::TomlText;
 use crate::config::fault::{Fault, SourceSpot};
@@ -203,6 +204,29 @@ impl<'a> TomlTable<'a> {
         let own = self.layers().filter(|layer| !layer.document().is_preset());
         let items = own.filter_map(|layer| self.value_in(layer, key)?.items());
         items.map(|items| items.len()).sum()
+    }
+
+    /// Where each key is written, the operator's before those of the preset.
+    pub(crate) fn lines(&self) -> SourceLines {
+        let mut lines = SourceLines {
+            table: self.spot().place(),
+            ..SourceLines::default()
+        };
+        for layer in self.layers() {
+            for key in layer.keys() {
+                let Some(value) = layer.value(key) else {
+                    continue;
+                };
+                let items = value
+                    .items()
+                    .filter(|items| items.iter().all(Value::is_table));
+                let items = items.filter(|items| !items.is_empty());
+                let values = items.unwrap_or_else(|| vec![value]);
+                let places = values.iter().map(|value| value.spot().place());
+                lines.keys.entry(key.to_owned()).or_default().extend(places);
+            }
+        }
+        lines
     }
 
     /// Whether one document has both keys.

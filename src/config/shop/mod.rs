@@ -14,4 +14,4 @@ mod summary;
 pub(crate) use claims::ShopClaims;
 pub(crate) use left_out::{left_out, unclaimed};
 pub(crate) use settings::{ReadShop, Surroundings, read};
-pub(crate) use sources::RuleSources;
+pub use sources::RuleSources;

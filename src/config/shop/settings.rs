@@ -106,6 +106,8 @@ pub(crate) fn read<'a>(
         logouts: table.count_own("logout"),
         refreshes: table.count_own("refresh"),
         token_endpoints: table.count_own("token_endpoint"),
+        credentials: table.count_own("credential"),
+        lines: table.lines(),
     };
     table.finish();
     let shop = Shop {

@@ -1,13 +1,19 @@
 //! Where the rules of a shop are written.
 
+use crate::config::reading::SourceLines;
+
 /// Where the rules of a shop are written: those of the operator come before those of the preset.
-pub(crate) struct RuleSources {
+pub struct RuleSources {
     /// The preset.
-    pub(crate) preset: Option<String>,
+    pub preset: Option<String>,
     /// How many logouts the operator wrote.
-    pub(crate) logouts: usize,
+    pub logouts: usize,
     /// How many refreshes.
-    pub(crate) refreshes: usize,
+    pub refreshes: usize,
     /// How many token endpoints.
-    pub(crate) token_endpoints: usize,
+    pub token_endpoints: usize,
+    /// How many credentials.
+    pub credentials: usize,
+    /// Where its keys are written.
+    pub lines: SourceLines,
 }

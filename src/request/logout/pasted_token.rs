@@ -22,6 +22,8 @@ pub struct PastedToken {
     pub token: Result<Token, Flaw>,
     /// What it says of itself, if it is verified.
     pub claims: Option<PastedClaims>,
+    /// The token alone, which is never printed.
+    pub text: String,
     /// Its digests in other readings: as an opaque token, or by a part of it.
     pub(super) digests: SmallVec<[Id; 4]>,
 }
@@ -127,9 +129,11 @@ impl Shop {
         }
         let claims = token.as_ref().ok();
         let claims = claims.and_then(|token| claims_of(token, text));
+        let text = text.to_owned();
         Ok(PastedToken {
             token,
             claims,
+            text,
             digests,
         })
     }

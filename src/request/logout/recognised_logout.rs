@@ -116,6 +116,14 @@ impl LogOut {
         }
     }
 
+    /// Whether the shop is sent it.
+    pub fn is_forwarded(&self) -> bool {
+        match self.answer_by() {
+            AnswerBy::Shop { .. } => true,
+            AnswerBy::Doorward => false,
+        }
+    }
+
     /// Whether the logout is forwarded with its credentials.
     pub fn is_sent_with_credentials(&self) -> bool {
         match self.answer_by() {

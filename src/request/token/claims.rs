@@ -119,6 +119,14 @@ impl Claims {
 }
 
 impl IssuedAt {
+    /// The claim that says it; `None`: it is computed from another one.
+    pub(super) fn claim(&self) -> Option<&TimeClaim> {
+        match self {
+            Self::Claim(claim) => Some(claim),
+            Self::Before(..) => None,
+        }
+    }
+
     /// The source as a text: `/iat`, `/exp-3600`, with `ms` for milliseconds.
     pub(in crate::request) fn source_text(&self) -> String {
         let (claim, span) = match self {

@@ -1,4 +1,6 @@
 //! Tokens: from a text to a verified or opaque token, with the keys and claims of its issuer.
+//!
+//! More than a dozen files: each step from a text to a token has one, and so has what only its operator asks of it.
 
 mod claims;
 mod compact;
@@ -9,8 +11,10 @@ mod key_source;
 mod keys;
 mod known_token;
 mod operator_names;
+mod reading;
 mod settings;
 mod subject;
+mod trial;
 mod verifier;
 
 pub use claims::{Claims, IssuedAt, TimeClaim, TimeUnit};
@@ -27,6 +31,8 @@ pub use keys::{
     UnfitKey, UnfitSet, algorithm_name, secret_bytes_min,
 };
 pub use known_token::{Confirmed, Token, Verified};
+pub use reading::TokenReading;
 pub use settings::{TokenKind, TokenSettings, UnknownToken};
 pub use subject::Subject;
+pub use trial::SecretMistake;
 pub use verifier::{Awaited, AwaitedSuccess, TOKEN_BYTES_MAX, Verifier};

@@ -38,7 +38,7 @@ pub(crate) struct ConnectionPermit {
 
 /// Which limit a connection would exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ConnectionLimit {
+pub(crate) enum ConnectionLimit {
     /// The limit of all connections.
     Total,
     /// The limit of one client network.
@@ -98,7 +98,7 @@ impl ConnectionLimiter {
     }
 
     /// A permit for a connection of a client that is not known yet, or is a trusted proxy, which has no limit of its own.
-    pub(super) fn acquire(
+    pub(crate) fn acquire(
         self: &Arc<Self>,
         limits: &Limits,
     ) -> Result<ConnectionPermit, ConnectionLimit> {

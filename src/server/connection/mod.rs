@@ -10,7 +10,7 @@ pub(crate) mod listener;
 pub(crate) mod proxy_header;
 pub(crate) mod revocation_watch;
 pub(crate) mod state;
-mod stream;
+pub(crate) mod stream;
 pub(crate) mod tls;
 pub(crate) mod unread;
 

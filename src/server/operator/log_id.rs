@@ -46,6 +46,11 @@ impl LogKey {
         Ok(fresh)
     }
 
+    /// The key in a data folder; `None`: there is none that can be read. Nothing is written.
+    pub(crate) fn found_in(data_dir: &Path) -> Option<Self> {
+        read(&data_dir.join(FILE)).ok().flatten().map(Self)
+    }
+
     /// A key of this process alone.
     pub(crate) fn random() -> io::Result<Self> {
         let mut key = [0; 32];

@@ -236,6 +236,11 @@ impl Context {
         }
     }
 
+    /// Why it would be refused, were it not only observed.
+    pub(crate) fn would(&self) -> Option<Refusal> {
+        self.recording.as_ref()?.outcome.would
+    }
+
     /// Notes what was decided.
     pub(crate) fn note_verdict(&mut self, verdict: RecordedVerdict) {
         self.note(|outcome| outcome.verdict = verdict);

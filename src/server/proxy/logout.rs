@@ -109,6 +109,9 @@ impl Proxy {
         logout: &Arc<LogOut>,
         body: Option<Bytes>,
     ) -> Result<LogoutOutcome, Refusal> {
+        let Some(connector) = self.connector.clone() else {
+            return Err(Refusal::UpstreamFailed); // a rehearsal sends nothing, and ends before
+        };
         let client = context.snapshot.forwarding.client_of(session);
         let set = Arc::clone(context.snapshot.gate.revocations());
         let provisional = logout.provisional();
@@ -143,9 +146,6 @@ impl Proxy {
         )
         .await?;
         let exchange = self.exchange(session, context, logout, body).await;
-        let Some(connector) = self.connector.clone() else {
-            return Err(Refusal::UpstreamFailed); // a rehearsal sends nothing, and ends before
-        };
         let leaving = PendingLogout {
             ours: logout.answer(session.req_header()),
             logout: Arc::clone(logout),

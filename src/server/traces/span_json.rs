@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::request_span::RequestSpan;
+use crate::request::Refusal;
 use crate::server::access_log::record::RequestRecord;
 
 /// `SPAN_KIND_SERVER`.
@@ -59,7 +60,7 @@ fn attributes_of(record: &RequestRecord) -> Vec<Value> {
         text("network.protocol.version", Some(version)),
         text("doorward.request", Some(&record.request)),
         text("doorward.verdict", Some(record.verdict.name())),
-        text("doorward.reason", refusal.map(|refusal| refusal.name())),
+        text("doorward.reason", refusal.map(Refusal::name)),
         text("doorward.shop", record.shop.as_deref()),
         text("doorward.route", record.route.as_deref()),
         text("error.type", record.error.as_deref()),

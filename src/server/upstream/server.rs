@@ -324,9 +324,9 @@ mod tests {
             act(&server);
             (server.is_tried(), server.is_failing())
         };
-        assert_eq!(tried(&|server| drop(server.succeed())), (true, false));
-        assert_eq!(tried(&|server| drop(server.fail())), (true, true));
-        let checked = tried(&|server| drop(server.observe(true, once, 1)));
+        assert_eq!(tried(&|server| _ = server.succeed()), (true, false));
+        assert_eq!(tried(&|server| _ = server.fail()), (true, true));
+        let checked = tried(&|server| _ = server.observe(true, once, 1));
         assert_eq!(checked, (true, false));
     }
 

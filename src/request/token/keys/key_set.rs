@@ -44,7 +44,14 @@ pub struct Keys {
 /// A key that may have signed a token.
 pub(in crate::request) struct KeyCandidate<'k>(&'k VerifyingKey);
 
-impl KeyCandidate<'_> {
+impl<'k> KeyCandidate<'k> {
+    /// Its bytes, if it is a secret.
+    pub(in crate::request) fn secret(&self) -> Option<&'k [u8]> {
+        let key = &self.0.decoding;
+        let is_secret = key.family() == AlgorithmFamily::Hmac;
+        is_secret.then(|| key.try_get_as_bytes().ok()).flatten()
+    }
+
     /// Whether it signed this. What it did sign is counted.
     pub(in crate::request) fn verifies(
         &self,

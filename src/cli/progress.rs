@@ -9,7 +9,7 @@ use crate::clock;
 const EVERY: Duration = Duration::from_secs(1);
 
 /// Tells how far a command is, once a second. On a terminal the line is written over the one before.
-pub(super) struct ProgressLine {
+pub(in crate::cli) struct ProgressLine {
     what: &'static str,
     told_at: Instant,
     has_told: bool,
@@ -17,7 +17,7 @@ pub(super) struct ProgressLine {
 
 impl ProgressLine {
     /// Of what is done now, such as `exporting`.
-    pub(super) fn of(what: &'static str) -> Self {
+    pub(in crate::cli) fn of(what: &'static str) -> Self {
         Self {
             what,
             told_at: clock::instant(),
@@ -26,7 +26,7 @@ impl ProgressLine {
     }
 
     /// So far it is. `far` is asked only if there is something to tell.
-    pub(super) fn note(&mut self, far: impl FnOnce() -> String) {
+    pub(in crate::cli) fn note(&mut self, far: impl FnOnce() -> String) {
         let now = clock::instant();
         if now.duration_since(self.told_at) < EVERY {
             return;
