@@ -154,6 +154,16 @@ fn no_page_of_another_site_reads_it() {
 }
 
 #[test]
+fn the_health_listener_has_no_dashboard() {
+    let table = shop_table(&stateless_bagisto());
+    let edge = Edge::with(&format!("health = \"127.0.0.1:0\"\n{table}"));
+    for target in ["/", "/events", "/explain?request=1"] {
+        let asked = request("GET", target, &[("Host", "localhost")], b"");
+        assert_eq!(raw(edge.address_of("health"), &asked), 404, "{target}");
+    }
+}
+
+#[test]
 fn the_events_say_what_happens_and_end_with_the_process() {
     let mut scene = Scene::with("");
     let mut events = Events::of(&scene.edge);
