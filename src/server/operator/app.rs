@@ -155,7 +155,7 @@ impl OperatorRequestApp {
             .await
             .ok()?;
         loop {
-            let is_last = feed.status.traffic.is_draining();
+            let is_last = feed.status.traffic.is_stopping();
             session
                 .write_response_body(feed.snapshot_event(), is_last)
                 .await
