@@ -338,16 +338,22 @@ fn every_command_has_a_page_and_every_shell_completes_it() {
     let made = manual.path().join("made");
     let mut commands = commands_of(&[]);
     assert!(commands.len() > 8, "{commands:?}");
-    let of_cluster = commands_of(&["cluster"]);
-    assert!(of_cluster.len() > 3, "{of_cluster:?}");
+    let mut inner = Vec::new();
+    for command in &commands {
+        let below = commands_of(&[command]);
+        inner.extend(below.into_iter().map(|name| (command.clone(), name)));
+    }
+    assert!(inner.len() > 3, "{inner:?}");
     for shell in ["bash", "zsh", "fish"] {
         let script = text_of(made.join(format!("doorward.{shell}")));
-        for name in commands.iter().chain(&of_cluster) {
+        for name in commands.iter().chain(inner.iter().map(|(_, name)| name)) {
             assert!(script.contains(name.as_str()), "{shell} {name}");
         }
     }
-    let of_cluster = of_cluster.iter().map(|name| format!("cluster-{name}"));
-    commands.extend(of_cluster);
+    let inner = inner
+        .iter()
+        .map(|(command, name)| format!("{command}-{name}"));
+    commands.extend(inner.collect::<Vec<_>>());
     for name in &commands {
         let page = text_of(made.join(format!("man/doorward-{name}.8")));
         assert!(page.contains(".SH SYNOPSIS"), "{page}");

@@ -63,10 +63,10 @@ pub(super) const COPIES: [&str; 6] = [
 ];
 
 /// A decision: its verdict, and why exactly.
-pub(super) type Decision = (&'static str, &'static str);
+pub(super) type CountedDecision = (&'static str, &'static str);
 
 /// What is decided of requests that no shop was found for.
-pub(super) fn without_shop() -> (BTreeSet<u16>, Vec<Decision>) {
+pub(super) fn without_shop() -> (BTreeSet<u16>, Vec<CountedDecision>) {
     let refusals = refusals().filter(|refusal| precedes_shop(*refusal));
     let (codes, mut decisions) = named(refusals);
     decisions.extend([
@@ -79,7 +79,7 @@ pub(super) fn without_shop() -> (BTreeSet<u16>, Vec<Decision>) {
 }
 
 /// What is decided of the requests of a shop, and the statuses that Doorward answers itself.
-pub(super) fn of_shop(shop: &Shop) -> (BTreeSet<u16>, Vec<Decision>) {
+pub(super) fn of_shop(shop: &Shop) -> (BTreeSet<u16>, Vec<CountedDecision>) {
     let refusals = refusals().filter(|refusal| !precedes_shop(*refusal));
     let (mut codes, mut decisions) = named(refusals);
     codes.insert(200);
@@ -97,7 +97,7 @@ pub(super) fn of_shop(shop: &Shop) -> (BTreeSet<u16>, Vec<Decision>) {
 }
 
 /// For which reasons the requests of a shop would be refused that is only observed.
-pub(super) fn observed_of(shop: &Shop) -> Vec<Decision> {
+pub(super) fn observed_of(shop: &Shop) -> Vec<CountedDecision> {
     if shop.observed_in_words().is_none() {
         return Vec::new();
     }
@@ -150,7 +150,7 @@ fn refusals() -> impl Iterator<Item = Refusal> {
         })
 }
 
-fn named(refusals: impl Iterator<Item = Refusal>) -> (BTreeSet<u16>, Vec<Decision>) {
+fn named(refusals: impl Iterator<Item = Refusal>) -> (BTreeSet<u16>, Vec<CountedDecision>) {
     let name = |one: Refusal| {
         let code = one.status().as_u16();
         (code, (one.name(), one.detail().unwrap_or_default()))

@@ -231,7 +231,7 @@ impl Metrics {
     fn begin_requests(
         &self,
         shop: &str,
-        (codes, decisions): (BTreeSet<u16>, Vec<known_labels::Decision>),
+        (codes, decisions): (BTreeSet<u16>, Vec<known_labels::CountedDecision>),
     ) {
         for code in codes {
             let shop = shop.to_owned();

@@ -16,7 +16,7 @@ const UNTOLD: &str = "when and by which rule it was revoked is not known here: a
     its last start. The journal keeps that for customers, and for single tokens only their end";
 
 /// A digest by which a token is looked up.
-struct TokenReading {
+struct TokenLookup {
     id: Id,
     window: Window,
     cause: Cause,
@@ -92,7 +92,7 @@ impl Control {
         told
     }
 
-    fn tell_reading(&self, gate: &Gate, reading: &TokenReading) -> Value {
+    fn tell_reading(&self, gate: &Gate, reading: &TokenLookup) -> Value {
         json!({
             "as": reading.cause.name(),
             "former": reading.is_former,
@@ -103,7 +103,7 @@ impl Control {
 }
 
 /// Every digest by which a token is looked up, with what is in force about it.
-fn readings(gate: &Gate, identity: &Identity) -> Vec<TokenReading> {
+fn readings(gate: &Gate, identity: &Identity) -> Vec<TokenLookup> {
     let revocations = gate.revocations();
     let former = identity.former.iter().map(|former| (former, true));
     let names = once((identity, false)).chain(former);
@@ -111,7 +111,7 @@ fn readings(gate: &Gate, identity: &Identity) -> Vec<TokenReading> {
         let groups = name.groups.iter();
         let groups = groups.map(|group| (group.id, Window::UNDATED, group.cause));
         let all = once((name.id, name.window, Cause::Token)).chain(groups);
-        all.map(move |(id, window, cause)| TokenReading {
+        all.map(move |(id, window, cause)| TokenLookup {
             id,
             window,
             cause,
@@ -129,11 +129,11 @@ fn readings(gate: &Gate, identity: &Identity) -> Vec<TokenReading> {
 /// The entry by which a token is refused for this cause.
 fn entry_of(
     gate: &Gate,
-    readings: &[TokenReading],
+    readings: &[TokenLookup],
     cause: Cause,
     dead: Option<Id>,
 ) -> Option<Revocation> {
-    let fits = |one: &&TokenReading| match cause {
+    let fits = |one: &&TokenLookup| match cause {
         Cause::Unknown => matches!(one.cause, Cause::Subject | Cause::TokenDomain),
         Cause::Token | Cause::Session | Cause::Subject | Cause::TokenDomain => one.cause == cause,
     };
