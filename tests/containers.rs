@@ -204,7 +204,12 @@ fn nodes_that_are_replaced_one_after_the_other_fail_no_request() {
             })
         })
         .collect();
-    let serves = |edge: &Edge| edge.metrics().contains("doorward_requests_total{");
+    let served = "doorward_requests_total{shop=\"main\",code=\"200\"} ";
+    let serves = |edge: &Edge| {
+        let metrics = edge.metrics();
+        let mut lines = metrics.lines();
+        lines.any(|line| line.starts_with(served) && !line.ends_with(" 0"))
+    };
     for edge in &mut edges {
         eventually(|| serves(edge));
         edge.restart();
