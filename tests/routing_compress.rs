@@ -196,12 +196,10 @@ fn a_server_of_http_2_is_asked_again_and_its_answer_is_compressed() {
     assert_eq!((reply.status, reply.reset), (200, None));
     assert_eq!(decoded(Some("zstd"), &reply.body), page());
     assert_eq!(heard.load(Ordering::SeqCst), 3);
-    assert!(
-        house
-            .edge
-            .metrics()
-            .contains("doorward_retries_total{shop=\"main\"")
-    );
+    let metrics = house.edge.metrics();
+    let retries = "doorward_retries_total{shop=\"main\"";
+    let mut retries = metrics.lines().filter(|line| line.starts_with(retries));
+    assert!(retries.any(|line| !line.ends_with(" 0")), "{metrics}");
 }
 
 #[test]
