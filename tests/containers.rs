@@ -204,11 +204,11 @@ fn nodes_that_are_replaced_one_after_the_other_fail_no_request() {
             })
         })
         .collect();
-    let served = "doorward_requests_total{shop=\"main\",code=\"200\"} ";
+    let good_answers = "doorward_requests_total{shop=\"main\",code=\"200\"} ";
     let serves = |edge: &Edge| {
         let metrics = edge.metrics();
         let mut lines = metrics.lines();
-        lines.any(|line| line.starts_with(served) && !line.ends_with(" 0"))
+        lines.any(|line| line.starts_with(good_answers) && !line.ends_with(" 0"))
     };
     for edge in &mut edges {
         eventually(|| serves(edge));
