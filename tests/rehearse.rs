@@ -308,3 +308,12 @@ fn a_har_file_is_judged_with_its_tokens_and_its_logouts() {
     assert_eq!(told.code, Some(2), "{told:?}");
     assert!(told.stderr.contains("no HAR file"), "{}", told.stderr);
 }
+
+#[test]
+fn a_file_without_a_request_is_no_success() {
+    let house = House::of_the_page();
+    let file = house.write("log", "\u{1f}\u{8b} compressed\nno line of a log\n");
+    let told = house.edge.command(&["rehearse", &file]);
+    assert_eq!(told.code, Some(1), "{told:?}");
+    assert!(told.stderr.contains("not compressed"), "{told:?}");
+}

@@ -112,6 +112,13 @@ pub(in crate::cli) fn rehearse(arguments: &RehearseArguments) -> Result<(), Comm
             print_lines(&lines);
         }
     }
+    if tally.requests == 0 && tally.unread > 0 {
+        let why = format!(
+            "{}: nothing in it is a request: is it an access log or a HAR file, and not compressed?",
+            path.display()
+        );
+        return Err(CommandError::new(Exit::Failed, why));
+    }
     Ok(())
 }
 
